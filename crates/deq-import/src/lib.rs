@@ -1,0 +1,36 @@
+//! PyTorch state dicts into burn modules, and gradients out of them, by name.
+//!
+//! A burn module whose fields are named as in the PyTorch model loads that model's state dict
+//! directly. What differs between the two is translated here, once for all models:
+//!
+//! | PyTorch | burn |
+//! |---|---|
+//! | `Linear.weight`, `[out, in]` | `Linear::weight`, `[in, out]` |
+//! | `weight`, `bias` of a normalisation layer | `gamma`, `beta` |
+//! | `weight_v` (weight norm) or `weight_orig` (spectral norm) | the base of a reparameterised `weight` |
+//! | `weight_g`, `[out, 1, …]` | `weight.<reparameterisation>.gain`, `[out]` |
+//!
+//! ```
+//! use burn::nn::LinearConfig;
+//! use burn::tensor::TensorData;
+//! use deq_import::{StateDict, load};
+//!
+//! let linear = LinearConfig::new(2, 1).init(&burn::tensor::Device::flex());
+//! let mut dict = StateDict::new();
+//! dict.insert("weight", TensorData::from([[1.0f32, 2.0]]));
+//! dict.insert("bias", TensorData::from([0.5f32]));
+//! let linear = load(linear, &dict)?;
+//! assert_eq!(linear.weight.dims(), [2, 1]);
+//! dict.insert("extra", TensorData::from([0.0f32]));
+//! assert!(load(linear, &dict).unwrap_err().to_string().contains("extra"));
+//! # Ok::<(), deq_import::ImportError>(())
+//! ```
+
+mod gradients;
+mod load;
+mod names;
+mod state_dict;
+
+pub use gradients::gradients;
+pub use load::{ImportError, load};
+pub use state_dict::StateDict;

@@ -1,0 +1,49 @@
+/// Follows a visitor or mapper through a module, and knows the current parameter's PyTorch name.
+#[derive(Debug, Default)]
+pub(crate) struct Path {
+    /// Field name and container type of each level, as burn reports them.
+    levels: Vec<(String, String)>,
+}
+
+/// How burn announces what hangs below a reparameterised parameter.
+const REPARAMETERIZATION: &str = "Reparameterization";
+
+impl Path {
+    pub(crate) fn enter(&mut self, name: &str, container: &str) {
+        self.levels.push((name.to_owned(), container.to_owned()));
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.levels.pop();
+    }
+
+    /// The names PyTorch may use for the current parameter, the most usual first.
+    pub(crate) fn candidates(&self) -> Vec<String> {
+        let names: Vec<&str> = self.levels.iter().map(|(name, _)| name.as_str()).collect();
+        if let [.., (_, container), (leaf, _)] = self.levels.as_slice()
+            && container == REPARAMETERIZATION
+        {
+            let owner = names[..names.len() - 2].join(".");
+            let suffix = if leaf == "gain" { "g" } else { leaf };
+            return vec![format!("{owner}_{suffix}")];
+        }
+        let Some((leaf, owner)) = names.split_last() else {
+            return Vec::new();
+        };
+        let leaf = match *leaf {
+            "gamma" => "weight",
+            "beta" => "bias",
+            other => other,
+        };
+        let mut name = owner.to_vec();
+        name.push(leaf);
+        let name = name.join(".");
+        vec![name.clone(), format!("{name}_v"), format!("{name}_orig")]
+    }
+
+    /// Whether the current parameter is a `Linear` weight, which burn stores transposed.
+    pub(crate) fn is_linear_weight(&self) -> bool {
+        matches!(self.levels.last(), Some((name, container))
+            if name == "weight" && container == "Struct:Linear")
+    }
+}

@@ -1,0 +1,46 @@
+use std::collections::BTreeMap;
+
+use burn::tensor::TensorData;
+
+/// Tensors by name, in PyTorch's names and layouts.
+#[derive(Clone, Debug, Default)]
+pub struct StateDict {
+    tensors: BTreeMap<String, TensorData>,
+}
+
+impl StateDict {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tensor, replacing one of the same name.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: TensorData) {
+        self.tensors.insert(name.into(), tensor);
+    }
+
+    /// The tensor of that name.
+    pub fn get(&self, name: &str) -> Option<&TensorData> {
+        self.tensors.get(name)
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// All names and tensors, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &TensorData)> {
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+    }
+}
+
+impl FromIterator<(String, TensorData)> for StateDict {
+    fn from_iter<I: IntoIterator<Item = (String, TensorData)>>(tensors: I) -> Self {
+        Self {
+            tensors: tensors.into_iter().collect(),
+        }
+    }
+}

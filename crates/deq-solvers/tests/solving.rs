@@ -1,0 +1,431 @@
+//! What the driver promises, for every solver and on every device of the build.
+
+use std::time::Duration;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use deq_solvers::{
+    AndersonConfig, BroydenConfig, DriveOptions, Norm, PicardConfig, Solution, SolveConfig,
+    SolveError, SolverConfig, Stall, State, Status, StopMode,
+};
+
+type Matrix = Tensor<2>;
+
+fn solvers() -> [SolverConfig; 3] {
+    [
+        SolverConfig::picard(),
+        SolverConfig::anderson(),
+        SolverConfig::broyden(),
+    ]
+}
+
+fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+    tensor.to_data().iter::<f32>().collect()
+}
+
+/// `b + z A` with a contraction of rate about 0.8, different for each sample through `b`.
+fn affine(device: &Device) -> impl Fn(Matrix) -> Matrix + use<> {
+    let a = Matrix::from_floats(
+        [[0.5, 0.3, 0.0], [-0.3, 0.5, 0.2], [0.1, 0.0, -0.7]],
+        device,
+    );
+    move |z: Matrix| {
+        let [batch, features] = z.dims();
+        let b = Tensor::<1, burn::tensor::Int>::arange(0..(batch * features) as i64, &z.device());
+        z.matmul(a.clone()) + (b.float() * 0.1).reshape([batch, features])
+    }
+}
+
+fn run(config: &SolveConfig, map: impl FnMut(Matrix) -> Matrix, start: Matrix) -> Solution<Matrix> {
+    config.solve(map, start).expect("a valid solve")
+}
+
+#[test]
+fn every_solver_finds_the_fixed_point_and_reports_its_residual() {
+    for device in deq_devices::all() {
+        let map = affine(&device);
+        let start = Matrix::zeros([4, 3], &device);
+        let exact = run(
+            &SolveConfig::default()
+                .with_tolerance(0.0)
+                .with_max_iter(200),
+            &map,
+            start.clone(),
+        );
+        for solver in solvers() {
+            let config = SolveConfig::new(solver)
+                .with_tolerance(1e-4)
+                .with_max_iter(80);
+            let solution = run(&config, &map, start.clone());
+            assert!(solution.stats.all_converged(), "{config:?}");
+            let error = (solution.state - exact.state.clone()).abs().max();
+            assert!(error.into_scalar::<f32>() < 1e-3, "{config:?}");
+
+            let point = solution.point;
+            let recomputed = (map(point.clone()) - point).square().sum_dim(1).sqrt();
+            for (ours, again) in solution.stats.residuals.iter().zip(values(&recomputed)) {
+                assert!((ours - f64::from(again)).abs() < 1e-6, "{ours} {again}");
+            }
+            assert_eq!(solution.stats.trace.len(), solution.stats.evaluations);
+        }
+    }
+}
+
+#[test]
+fn states_of_several_tensors_are_solved_together() {
+    for device in deq_devices::all() {
+        let start = (
+            Matrix::zeros([2, 3], &device),
+            Tensor::<3>::zeros([2, 2, 2], &device),
+        );
+        let config = SolveConfig::new(SolverConfig::anderson()).with_tolerance(1e-5);
+        let solution = config
+            .solve(
+                |(a, b): (Matrix, Tensor<3>)| {
+                    let mean = b.clone().reshape([2, 4]).mean_dim(1);
+                    (a * 0.5 + mean + 1.0, b * 0.25 + 1.0)
+                },
+                start,
+            )
+            .expect("a valid solve");
+        let (a, b) = solution.state;
+        assert!(values(&b).iter().all(|v| (v - 4.0 / 3.0).abs() < 1e-4));
+        assert!(values(&a).iter().all(|v| (v - 14.0 / 3.0).abs() < 1e-4));
+
+        let list = vec![
+            Matrix::ones([2, 3], &device),
+            Matrix::zeros([2, 1], &device),
+        ];
+        let shapes = list.shapes();
+        let back = Vec::<Matrix>::from_matrix(list.into_matrix(), &shapes);
+        assert_eq!(values(&back[0]), vec![1.0; 6]);
+        assert_eq!(values(&back[1]), vec![0.0; 2]);
+    }
+}
+
+#[test]
+fn a_rank_one_state_is_a_batch_of_numbers() {
+    for device in deq_devices::all() {
+        let start = Tensor::<1>::zeros([3], &device);
+        let solution = SolveConfig::default()
+            .solve(|z: Tensor<1>| z * 0.5 + 1.0, start)
+            .expect("a valid solve");
+        assert_eq!(solution.stats.status, vec![Status::Converged; 3]);
+    }
+}
+
+#[test]
+fn impossible_starts_and_maps_are_refused() {
+    for device in deq_devices::all() {
+        let config = SolveConfig::default();
+        let empty = config.solve(|z: Matrix| z, Matrix::zeros([0, 3], &device));
+        assert!(matches!(empty, Err(SolveError::Empty(_))));
+        let none = config.solve(|z: Vec<Matrix>| z, Vec::<Matrix>::new());
+        assert!(matches!(none, Err(SolveError::Empty(_))));
+
+        let start = (
+            Matrix::zeros([2, 3], &device),
+            Matrix::zeros([3, 3], &device),
+        );
+        let mismatch = config.solve(|z: (Matrix, Matrix)| z, start);
+        assert!(matches!(mismatch, Err(SolveError::BatchMismatch(_))));
+
+        let start = Matrix::zeros([2, 3], &device);
+        let changed = config.solve(|z: Matrix| z.transpose(), start.clone());
+        assert!(matches!(changed, Err(SolveError::ShapeChanged { .. })));
+
+        let captured = Matrix::ones([2, 3], &device.clone().autodiff()).require_grad();
+        let error = config
+            .solve(|z: Matrix| z * 0.5 + captured.clone(), start)
+            .expect_err("must be refused");
+        assert_eq!(error, SolveError::CapturedAutodiff);
+        assert!(error.to_string().contains("args"));
+    }
+}
+
+#[test]
+fn no_steps_return_the_start_unevaluated() {
+    for device in deq_devices::all() {
+        for solver in solvers() {
+            let config = SolveConfig::new(solver).with_max_iter(0);
+            let start = Matrix::ones([2, 3], &device);
+            let solution = run(&config, |_| panic!("must not be evaluated"), start);
+            assert_eq!(values(&solution.state), vec![1.0; 6]);
+            assert_eq!(solution.stats.status, vec![Status::MaxIterations; 2]);
+            assert_eq!(solution.stats.residuals, vec![f64::INFINITY; 2]);
+            assert_eq!(solution.stats.evaluations, 0);
+        }
+    }
+}
+
+#[test]
+fn a_broken_sample_fails_alone() {
+    for device in deq_devices::all() {
+        for solver in solvers() {
+            let config = SolveConfig::new(solver)
+                .with_tolerance(1e-4)
+                .with_max_iter(60);
+            let clean = run(&config, affine(&device), Matrix::zeros([4, 3], &device));
+            for poison in [f32::NAN, f32::INFINITY] {
+                let mut start = vec![0.0f32; 12];
+                start[4] = poison;
+                let start = Matrix::from_data(TensorData::new(start, [4, 3]), &device);
+                let solution = run(&config, affine(&device), start);
+                assert_eq!(solution.stats.status[1], Status::NonFinite);
+                for sample in [0, 2, 3] {
+                    assert_eq!(solution.stats.status[sample], Status::Converged);
+                    let row = |of: &Matrix| values(&of.clone().narrow(0, sample, 1));
+                    for (a, b) in row(&solution.state).iter().zip(row(&clean.state)) {
+                        assert!((a - b).abs() < 1e-3, "{config:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sample_that_breaks_on_the_way_keeps_its_best_state() {
+    for device in deq_devices::all() {
+        for solver in solvers() {
+            let config = SolveConfig::new(solver)
+                .with_tolerance(0.0)
+                .with_max_iter(10);
+            let mut calls = 0;
+            let solution = run(
+                &config,
+                |z: Matrix| {
+                    calls += 1;
+                    let factor = if calls == 4 { f32::NAN } else { 0.5 };
+                    z * factor + 1.0
+                },
+                Matrix::zeros([2, 3], &device),
+            );
+            assert_eq!(solution.stats.status, vec![Status::NonFinite; 2]);
+            assert_eq!(solution.stats.evaluations, 4, "stops at once");
+            assert!(values(&solution.state).iter().all(|v| v.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn divergence_ends_a_solve() {
+    for device in deq_devices::all() {
+        let start = Matrix::ones([2, 3], &device);
+        let solution = run(
+            &SolveConfig::default().with_max_iter(100),
+            |z| z * 2.0 + 1.0,
+            start.clone(),
+        );
+        assert_eq!(solution.stats.status, vec![Status::Diverged; 2]);
+        assert!(solution.stats.evaluations <= 15);
+        assert_eq!(solution.stats.best_steps, vec![1; 2]);
+
+        let mut patient = SolveConfig::default().with_max_iter(20);
+        patient.termination.divergence = None;
+        let solution = run(&patient, |z| z * 2.0 + 1.0, start);
+        assert_eq!(solution.stats.status, vec![Status::MaxIterations; 2]);
+    }
+}
+
+#[test]
+fn a_flat_residual_near_the_tolerance_stalls() {
+    for device in deq_devices::all() {
+        let stall = |stall: Option<Stall>| {
+            let mut config = SolveConfig::default()
+                .with_tolerance(1e-3)
+                .with_max_iter(100);
+            config.termination.stall = stall;
+            // Every step moves on by 2e-3 in one feature: never closer, never further.
+            run(&config, |z| z + 2e-3, Matrix::zeros([1, 1], &device)).stats
+        };
+        let stats = stall(Some(Stall::default()));
+        assert_eq!(stats.status, vec![Status::Stalled]);
+        assert_eq!(stats.steps, 30);
+        let window = Some(Stall {
+            window: 10,
+            ..Stall::default()
+        });
+        assert_eq!(stall(window).steps, 10);
+        let within = Some(Stall {
+            within: 1.5,
+            ..Stall::default()
+        });
+        assert_eq!(stall(within).status, vec![Status::MaxIterations]);
+        assert_eq!(stall(None).status, vec![Status::MaxIterations]);
+
+        // A slow decline counts as improvement or not, depending on the ratio.
+        let slow = |improvement: f64| {
+            let mut config = SolveConfig::default()
+                .with_tolerance(1e-3)
+                .with_max_iter(60);
+            config.termination.stall = Some(Stall {
+                improvement,
+                ..Stall::default()
+            });
+            let start = Matrix::full([1, 1], 0.2, &device);
+            run(&config, |z| z * 0.99, start).stats.status[0]
+        };
+        assert_eq!(slow(1.1), Status::MaxIterations);
+        assert_eq!(slow(2.0), Status::Stalled);
+    }
+}
+
+#[test]
+fn the_time_budget_ends_a_solve() {
+    for device in deq_devices::all() {
+        let mut config = SolveConfig::default()
+            .with_tolerance(0.0)
+            .with_max_iter(10_000);
+        config.termination.time_budget = Some(0.02);
+        let slow = |z: Matrix| {
+            std::thread::sleep(Duration::from_millis(5));
+            z * 0.999
+        };
+        let solution = run(&config, slow, Matrix::ones([1, 2], &device));
+        assert_eq!(solution.stats.status, vec![Status::TimedOut]);
+        assert!(solution.stats.evaluations <= 6);
+    }
+}
+
+#[test]
+fn modes_and_norms_measure_what_they_say() {
+    for device in deq_devices::all() {
+        // From z = (3, 4): f(z) = (6, 8), residual (3, 4).
+        let measured = |mode: StopMode, norm: Norm| {
+            let mut config = SolveConfig::default().with_max_iter(1);
+            config.termination.mode = mode;
+            config.termination.norm = norm;
+            let start = Matrix::from_floats([[3.0, 4.0]], &device);
+            run(&config, |z| z * 2.0, start).stats.residuals[0]
+        };
+        let cases = [
+            (StopMode::Absolute, Norm::L2, 5.0),
+            (StopMode::Absolute, Norm::Rms, 5.0 / 2f64.sqrt()),
+            (StopMode::Absolute, Norm::Max, 4.0),
+            (StopMode::Relative, Norm::L2, 0.5),
+            (StopMode::AbsoluteRelative, Norm::L2, 5.0 / 11.0),
+        ];
+        for (mode, norm, expected) in cases {
+            assert!((measured(mode, norm) - expected).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn the_best_step_is_returned_unless_the_final_one_is_asked_for() {
+    for device in deq_devices::all() {
+        // The residual is smallest at the third evaluation.
+        let rises = |return_final: bool| {
+            let mut config = SolveConfig::default().with_max_iter(6).with_tolerance(0.0);
+            config.termination.return_final = return_final;
+            let mut calls = 0i32;
+            let map = move |z: Matrix| {
+                calls += 1;
+                z + ((calls - 3).abs() as f32 + 1.0)
+            };
+            run(&config, map, Matrix::zeros([1, 1], &device)).stats
+        };
+        assert_eq!(rises(false).best_steps, vec![3]);
+        assert_eq!(rises(true).best_steps, vec![6]);
+    }
+}
+
+#[test]
+fn every_option_of_a_solver_changes_its_iterates() {
+    for device in deq_devices::all() {
+        let iterate = |solver: SolverConfig| {
+            let config = SolveConfig::new(solver)
+                .with_tolerance(0.0)
+                .with_max_iter(7);
+            let start = Matrix::zeros([2, 3], &device);
+            values(&run(&config, affine(&device), start).point)
+        };
+        let picard = |damping| iterate(SolverConfig::Picard(PicardConfig { damping }));
+        assert_ne!(picard(1.0), picard(0.5));
+
+        let base = AndersonConfig::default();
+        let anderson = |config: AndersonConfig| iterate(SolverConfig::Anderson(config));
+        let changed = [
+            AndersonConfig {
+                window: 2,
+                ..base.clone()
+            },
+            AndersonConfig {
+                regularization: 1.0,
+                ..base.clone()
+            },
+            AndersonConfig {
+                damping: 0.5,
+                ..base.clone()
+            },
+        ];
+        for config in changed {
+            assert_ne!(anderson(base.clone()), anderson(config));
+        }
+
+        let broyden = |memory| iterate(SolverConfig::Broyden(BroydenConfig { memory }));
+        assert_ne!(broyden(None), broyden(Some(1)));
+    }
+}
+
+#[test]
+fn options_out_of_range_are_refused_by_name() {
+    let refused = |json: &str| {
+        let config: SolveConfig = serde_json::from_str(json).expect("well-formed");
+        match config.validate() {
+            Err(SolveError::InvalidConfig { field, .. }) => field,
+            other => panic!("{json}: {other:?}"),
+        }
+    };
+    let solver = |json: &str| refused(&format!(r#"{{"solver": {json}}}"#));
+    assert_eq!(solver(r#"{"kind": "picard", "damping": 0.0}"#), "damping");
+    assert_eq!(solver(r#"{"kind": "anderson", "window": 1}"#), "window");
+    assert_eq!(solver(r#"{"kind": "anderson", "damping": 2.0}"#), "damping");
+    assert_eq!(
+        solver(r#"{"kind": "anderson", "regularization": -1.0}"#),
+        "regularization"
+    );
+    assert_eq!(solver(r#"{"kind": "broyden", "memory": 0}"#), "memory");
+    let termination = |json: &str| refused(&format!(r#"{{"termination": {json}}}"#));
+    assert_eq!(termination(r#"{"tolerance": -1.0}"#), "tolerance");
+    assert_eq!(termination(r#"{"divergence": 0.5}"#), "divergence");
+    assert_eq!(termination(r#"{"time_budget": -1.0}"#), "time_budget");
+    assert_eq!(termination(r#"{"stall": {"window": 1}}"#), "stall.window");
+    assert_eq!(
+        termination(r#"{"stall": {"improvement": 1.0}}"#),
+        "stall.improvement"
+    );
+    assert_eq!(termination(r#"{"stall": {"within": 0.5}}"#), "stall.within");
+}
+
+#[test]
+fn unknown_options_are_refused() {
+    for json in [
+        r#"{"solver": {"kind": "newton"}}"#,
+        r#"{"solver": {"kind": "picard", "window": 5}}"#,
+        r#"{"solver": {"kind": "anderson", "beta": 1.0}}"#,
+        r#"{"termination": {"max_iters": 5}}"#,
+        r#"{"f_max_iter": 5}"#,
+    ] {
+        assert!(serde_json::from_str::<SolveConfig>(json).is_err(), "{json}");
+    }
+}
+
+#[test]
+fn sampled_states_are_always_as_many_as_asked_for() {
+    for device in deq_devices::all() {
+        let config = SolveConfig::default().with_tolerance(1e-2);
+        let options = DriveOptions {
+            sample_at: vec![1, 2, 30],
+            ..Default::default()
+        };
+        let start = Matrix::zeros([1, 1], &device);
+        let solution = config
+            .solve_with(options, |z: Matrix| z * 0.5 + 1.0, start)
+            .expect("a valid solve");
+        assert!(solution.stats.steps < 30);
+        let samples: Vec<f32> = solution.samples.iter().flat_map(values).collect();
+        assert_eq!(samples[..2], [1.0, 1.5]);
+        assert_eq!(samples[2], values(&solution.state)[0]);
+    }
+}
