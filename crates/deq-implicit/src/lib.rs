@@ -12,11 +12,9 @@
 //! let device = Device::flex().autodiff();
 //! let x = Tensor::<2>::full([1, 1], 0.25, &device).require_grad();
 //! let deq = DeqConfig::default().with_tolerance(1e-6).with_gradient(Gradient::implicit()).init()?;
-//! // z = z²+ x has the fixed point (1 - √(1 - 4x)) / 2 ... here with a contraction around it:
-//! let solved = deq.solve(&x, Tensor::zeros([1, 1], &device), |x: &Tensor<2>, z: Tensor<2>| {
-//!     z * 0.5 + x.clone()
-//! })?;
-//! let z = solved.into_last(); // z = 2x, so dz/dx = 2
+//! let start = Tensor::zeros([1, 1], &device);
+//! let solved = deq.solve(&x, start, |x: &Tensor<2>, z: Tensor<2>| z * 0.5 + x.clone())?;
+//! let z = solved.into_last(); // the fixed point is 2x, so its derivative is 2
 //! let gradients = z.sum().backward();
 //! let dx = x.grad(&gradients).map(|g| g.into_scalar::<f32>());
 //! assert!((dx.unwrap_or(0.0) - 2.0).abs() < 1e-4);
