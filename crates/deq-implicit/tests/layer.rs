@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use deq_implicit::{
-    CallOptions, Core, DeqConfig, Emit, Eval, Gradient, Phantom, Solved, SolveError, States,
+    CallOptions, Core, DeqConfig, Emit, Eval, Gradient, Phantom, SolveError, Solved, States,
 };
 use deq_solvers::{SolveConfig, SolverConfig};
 
@@ -23,7 +23,10 @@ fn wave(rows: usize, columns: usize, scale: f64, phase: f64, device: &Device) ->
     let values: Vec<f32> = (0..rows * columns)
         .map(|i| (scale * (1.7 * i as f64 + phase).sin()) as f32)
         .collect();
-    Matrix::from_data(burn::tensor::TensorData::new(values, [rows, columns]), device)
+    Matrix::from_data(
+        burn::tensor::TensorData::new(values, [rows, columns]),
+        device,
+    )
 }
 
 impl Tanh {
@@ -70,7 +73,9 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
 }
 
 fn tight(solver: SolverConfig) -> DeqConfig {
-    let backward = SolveConfig::new(solver.clone()).with_tolerance(1e-7).with_max_iter(100);
+    let backward = SolveConfig::new(solver.clone())
+        .with_tolerance(1e-7)
+        .with_max_iter(100);
     DeqConfig::default()
         .with_solver(solver)
         .with_tolerance(1e-7)
@@ -256,7 +261,9 @@ fn a_module_learns_through_the_layer() {
     for device in deq_devices::all() {
         let linear: Linear = LinearConfig::new(3, 3).init(&device.clone().autodiff());
         let x = wave(2, 3, 0.5, 0.0, &device.clone().autodiff());
-        let deq = tight(SolverConfig::anderson()).init().expect("a valid layer");
+        let deq = tight(SolverConfig::anderson())
+            .init()
+            .expect("a valid layer");
         let map = |(linear, x): &(Linear, Matrix), z: Matrix| {
             (linear.forward(z) * 0.3 + x.clone()).tanh()
         };
@@ -322,7 +329,10 @@ fn shapes_and_starts_are_checked_in_training_too() {
         let x = wave(2, 3, 0.5, 0.0, &device.clone().autodiff());
         let deq = DeqConfig::default().init().expect("a valid layer");
         let turned = deq.solve(&x, x.clone(), |_: &Matrix, z: Matrix| z.transpose());
-        assert!(matches!(turned.err(), Some(SolveError::ShapeChanged { .. })));
+        assert!(matches!(
+            turned.err(),
+            Some(SolveError::ShapeChanged { .. })
+        ));
         let empty = Matrix::zeros([0, 3], &x.device());
         let empty = deq.solve(&x, empty, |_: &Matrix, z: Matrix| z);
         assert!(matches!(empty.err(), Some(SolveError::Empty(_))));
@@ -338,7 +348,9 @@ fn a_map_without_z_has_the_gradient_of_its_arguments() {
     for device in deq_devices::all() {
         let x = wave(2, 3, 0.5, 0.0, &device.clone().autodiff()).require_grad();
         let deq = tight(SolverConfig::picard()).init().expect("a valid layer");
-        let solved = deq.solve(&x, x.clone().inner(), |x: &Matrix, _: Matrix| x.clone() * 3.0);
+        let solved = deq.solve(&x, x.clone().inner(), |x: &Matrix, _: Matrix| {
+            x.clone() * 3.0
+        });
         let gradients = solved.expect("a valid solve").into_last().sum().backward();
         let dx = x.grad(&gradients).expect("a gradient");
         assert_eq!(values(&dx), vec![3.0; 6]);
@@ -390,7 +402,10 @@ fn earlier_states_take_the_gradients_they_are_given() {
         let implicit = Gradient::implicit();
         let free = gradient_of_first(vec![Gradient::JacobianFree], implicit.clone());
         assert_eq!(gradient_of_first(vec![], implicit.clone()), free);
-        assert_ne!(gradient_of_first(vec![implicit], Gradient::JacobianFree), free);
+        assert_ne!(
+            gradient_of_first(vec![implicit], Gradient::JacobianFree),
+            free
+        );
     }
 }
 
@@ -436,7 +451,10 @@ fn options_out_of_range_are_refused_by_name() {
         }
     };
     assert_eq!(field(&|c| c.gradient = Gradient::phantom(0, 1.0)), "steps");
-    assert_eq!(field(&|c| c.gradient = Gradient::phantom(1, 0.0)), "damping");
+    assert_eq!(
+        field(&|c| c.gradient = Gradient::phantom(1, 0.0)),
+        "damping"
+    );
     let emit = |emit: Emit| {
         Gradient::Phantom(Phantom {
             steps: 3,
@@ -445,7 +463,10 @@ fn options_out_of_range_are_refused_by_name() {
         })
     };
     assert_eq!(field(&|c| c.gradient = emit(Emit::Every(4))), "emit.every");
-    assert_eq!(field(&|c| c.gradient = emit(Emit::At(vec![2, 1]))), "emit.at");
+    assert_eq!(
+        field(&|c| c.gradient = emit(Emit::At(vec![2, 1]))),
+        "emit.at"
+    );
     let backward = SolveConfig::default().with_tolerance(-1.0);
     assert_eq!(
         field(&|c| c.gradient = Gradient::implicit_with(backward.clone())),
@@ -458,5 +479,8 @@ fn options_out_of_range_are_refused_by_name() {
         "state_gradients"
     );
     assert_eq!(field(&|c| c.eval.factor = 0.0), "eval.factor");
-    assert_eq!(field(&|c| c.forward.termination.tolerance = f64::NAN), "tolerance");
+    assert_eq!(
+        field(&|c| c.forward.termination.tolerance = f64::NAN),
+        "tolerance"
+    );
 }

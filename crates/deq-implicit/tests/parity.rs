@@ -24,7 +24,9 @@ struct Solver {
 
 fn layer(solver: &Solver) -> Deq {
     let mut config = if solver.ift {
-        let tight = SolveConfig::default().with_tolerance(0.0).with_max_iter(150);
+        let tight = SolveConfig::default()
+            .with_tolerance(0.0)
+            .with_max_iter(150);
         DeqConfig::default()
             .with_tolerance(0.0)
             .with_max_iter(150)
@@ -62,7 +64,9 @@ fn replay(fixture: &Fixture, device: &Device) -> Results {
     let b: Tensor<1> = fixture.tensor("param.b", &device).expect("b");
     let b = b.require_grad();
     let start: Tensor<2> = fixture.tensor("input.z0", &device).expect("z0");
-    let cotangent: Tensor<2> = fixture.tensor("input.cotangent", &device).expect("cotangent");
+    let cotangent: Tensor<2> = fixture
+        .tensor("input.cotangent", &device)
+        .expect("cotangent");
 
     let injection = x.clone().matmul(u.clone().transpose()) + b.clone().unsqueeze();
     let solved = layer(&solver)
@@ -78,7 +82,10 @@ fn replay(fixture: &Fixture, device: &Device) -> Results {
     let mut results = Results::new();
     let states = solved.states();
     results.insert("expect.z", solved.last().clone());
-    results.insert("expect.n_outputs", Tensor::<1>::full([1], states.len() as f32, &device));
+    results.insert(
+        "expect.n_outputs",
+        Tensor::<1>::full([1], states.len() as f32, &device),
+    );
     let count = states.len();
     let loss = states.iter().enumerate().map(|(index, state)| {
         results.insert(format!("expect.z.{index}"), state.clone());

@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 
-use burn::module::{
-    Module, ModuleVisitor, Param, ParamId, Reparameterization, Reparameterizer,
-};
+use burn::module::{Module, ModuleVisitor, Param, ParamId, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 

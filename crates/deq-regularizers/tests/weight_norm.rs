@@ -68,7 +68,9 @@ fn gains_are_parameters_and_materialize_removes_them() {
     for device in deq_devices::all() {
         let conv = Conv2dConfig::new([3, 4], [3, 3]).init(&device);
         let count = conv.num_params();
-        let normed = WeightNormConfig::default().apply(conv.clone()).expect("applies");
+        let normed = WeightNormConfig::default()
+            .apply(conv.clone())
+            .expect("applies");
         assert_eq!(normed.num_params(), count + 4);
         let plain = normed.materialize();
         assert_eq!(plain.num_params(), count);
