@@ -239,18 +239,25 @@ pub fn compiled() -> Vec<Backend> {
 ///     assert_eq!(one.into_scalar::<f32>(), 1.0);
 /// }
 /// ```
+///
+/// # Panics
+/// When no backend is compiled in: a loop over no device would make every test pass.
 pub fn all() -> Vec<Device> {
-    compiled()
+    let devices: Vec<Device> = compiled()
         .into_iter()
         .filter_map(|backend| {
-            DeviceName {
+            let name = DeviceName {
                 backend,
                 index: None,
-            }
-            .device()
-            .ok()
+            };
+            name.device().ok()
         })
-        .collect()
+        .collect();
+    assert!(
+        !devices.is_empty(),
+        "no backend is compiled in: enable a feature of deq-devices such as `flex`"
+    );
+    devices
 }
 
 #[cfg(test)]

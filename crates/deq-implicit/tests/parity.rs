@@ -26,10 +26,10 @@ fn layer(solver: &Solver) -> Deq {
     let mut config = if solver.ift {
         let tight = SolveConfig::default()
             .with_tolerance(0.0)
-            .with_max_iter(150);
+            .with_max_iter(600);
         DeqConfig::default()
             .with_tolerance(0.0)
-            .with_max_iter(150)
+            .with_max_iter(600)
             .with_gradient(Gradient::implicit_with(tight))
     } else {
         let emit = match (&solver.sup_gap, &solver.sup_loc) {

@@ -110,7 +110,7 @@ impl ModuleMapper for Loader<'_> {
             } else {
                 tensor
             };
-            tensor.set_require_grad(trained)
+            tensor.detach().set_require_grad(trained)
         })
     }
 }

@@ -233,9 +233,9 @@ impl Reparameterizer for Attach<'_> {
             return (param, None);
         };
         let gain = self.config.learn_scale.then(|| {
-            let norm = channel_norms(param.val().detach(), axis);
+            let norm = channel_norms(param.val(), axis);
             let channels = norm.dims()[axis];
-            Param::from_tensor(norm.reshape([channels]))
+            Param::from_tensor(norm.reshape([channels]).detach())
         });
         let norm = WeightNorm {
             gain,
