@@ -27,12 +27,14 @@ impl Path {
             let suffix = if leaf == "gain" { "g" } else { leaf };
             return vec![format!("{owner}_{suffix}")];
         }
-        let Some((leaf, owner)) = names.split_last() else {
+        let (Some((leaf, owner)), Some((_, container))) = (names.split_last(), self.levels.last())
+        else {
             return Vec::new();
         };
+        let is_norm = container.starts_with("Struct:") && container.ends_with("Norm");
         let leaf = match *leaf {
-            "gamma" => "weight",
-            "beta" => "bias",
+            "gamma" if is_norm => "weight",
+            "beta" if is_norm => "bias",
             other => other,
         };
         let mut name = owner.to_vec();

@@ -76,9 +76,6 @@ pub fn replay(fixture: &Fixture, device: &Device) -> Result<Results, FixtureErro
     }
     let first = forward(start)?;
     insert(&mut results, "", &first);
-    for (index, state) in first.states.iter().enumerate() {
-        results.insert(format!("expect.states.{index}"), state.clone());
-    }
     if !config.one_pass {
         let z = first.z.clone().inner();
         results.insert("expect.z_exact", fixed_point(&model, &coords, z)?);
@@ -90,6 +87,9 @@ pub fn replay(fixture: &Fixture, device: &Device) -> Result<Results, FixtureErro
     } else {
         first
     };
+    for (index, state) in last.states.iter().enumerate() {
+        results.insert(format!("expect.states.{index}"), state.clone());
+    }
     if fixture.mode == Mode::Train {
         let cotangent: Tensor<2> = fixture.tensor("input.cotangent", &device)?;
         let backward = (last.output * cotangent).sum().backward();
