@@ -1,2 +1,53 @@
-//! x
-fn main() {}
+//! `deq-zoo`: the command line of DEQ Zoo.
+//!
+//! Exit codes: 0 when all went well, 1 when `verify` found a tensor out of tolerance, 2 when the
+//! request could not be carried out (wrong usage, a broken file, a missing device, a fit that
+//! failed).
+
+mod commands;
+mod run_folder;
+mod zoo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Deep equilibrium models: fit them, verify them, list them.
+///
+/// Exit codes: 0 success; 1 a verified tensor is out of tolerance; 2 the request could not be
+/// carried out.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the models with their presets and parameter counts.
+    List(commands::list::Arguments),
+    /// Fit DEQ-INR to a picture, a sound or a video, and write its reconstruction.
+    Fit(Box<commands::fit::Arguments>),
+    /// Compare a model with numbers of its reference implementation.
+    Verify(commands::verify::Arguments),
+    /// List the devices: which are compiled in, and which this machine has.
+    Devices(commands::devices::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::List(arguments) => commands::list::run(&arguments),
+        Command::Fit(arguments) => commands::fit::run(&arguments),
+        Command::Verify(arguments) => commands::verify::run(&arguments),
+        Command::Devices(arguments) => commands::devices::run(&arguments),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
