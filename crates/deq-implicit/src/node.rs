@@ -5,6 +5,11 @@
 //! an identity on every backend; its implementation for `Autodiff` serves all of them, by way of
 //! dispatch tensors on the inner device.
 
+#![allow(
+    deprecated,
+    reason = "ndarray is deprecated upstream in burn 0.22 and stays offered until 0.23 removes it"
+)]
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -62,10 +67,6 @@ impl HookBackend for burn::backend::Flex {
 }
 
 #[cfg(feature = "ndarray")]
-#[allow(
-    deprecated,
-    reason = "ndarray is deprecated upstream in burn 0.22 and stays offered until 0.23 removes it"
-)]
 impl HookBackend for burn::backend::NdArray {
     fn hook(tensor: FloatTensor<Self>, _hook: BackwardHook) -> FloatTensor<Self> {
         tensor

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use deq_implicit::{Core, Deq, DeqConfig, Emit, Gradient, Phantom, States};
 use deq_parity::{Fixture, Results, compare};
-use deq_solvers::SolveConfig;
+use deq_solvers::{SolveConfig, SolverConfig};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -28,8 +28,9 @@ fn layer(solver: &Solver) -> Deq {
             .with_tolerance(0.0)
             .with_max_iter(600);
         DeqConfig::default()
-            .with_tolerance(0.0)
-            .with_max_iter(600)
+            .with_solver(SolverConfig::broyden())
+            .with_tolerance(1e-6)
+            .with_max_iter(60)
             .with_gradient(Gradient::implicit_with(tight))
     } else {
         let emit = match (&solver.sup_gap, &solver.sup_loc) {

@@ -101,17 +101,12 @@ impl ModuleMapper for Loader<'_> {
         }
         let device = param.lazy_device();
         let (bytes, _, dtype) = data.clone().into_parts();
-        let data = TensorData::from_bytes(bytes, stored, dtype);
+        let mut data = TensorData::from_bytes(bytes, stored, dtype);
+        if transposed {
+            data = transpose(&data, expected.as_slice());
+        }
         let trained = param.is_require_grad();
-        param.map(|_| {
-            let tensor = Tensor::<D>::from_data(data, &device);
-            let tensor = if transposed {
-                tensor.swap_dims(0, 1)
-            } else {
-                tensor
-            };
-            tensor.detach().set_require_grad(trained)
-        })
+        param.map(|_| Tensor::<D>::from_data(data, &device).set_require_grad(trained))
     }
 }
 
@@ -122,4 +117,15 @@ fn without_ones(shape: &[usize]) -> Vec<usize> {
         .copied()
         .filter(|&length| length != 1)
         .collect()
+}
+
+/// A matrix's transpose, of this shape. It is computed on the host, so that the parameter is
+/// contiguous: burn 0.22.1's wgpu matmul is wrong for some transposed views as its right-hand side.
+fn transpose(matrix: &TensorData, shape: &[usize]) -> TensorData {
+    let (rows, columns) = (shape[0], shape[1]);
+    let values: Vec<f64> = matrix.iter::<f64>().collect();
+    let transposed: Vec<f64> = (0..rows * columns)
+        .map(|i| values[(i % columns) * rows + i / columns])
+        .collect();
+    TensorData::new(transposed, [rows, columns]).convert_dtype(matrix.dtype())
 }

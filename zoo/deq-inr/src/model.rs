@@ -80,6 +80,9 @@ impl Inr {
     /// [`InrError::Mismatch`] for points or a start that do not fit, and [`InrError::Solve`].
     pub fn forward(&self, coords: Tensor<2>, start: Start) -> Result<InrOutput, InrError> {
         let [points, in_channels] = coords.dims();
+        if points == 0 {
+            return Err(SolveError::Empty(vec![coords.shape()]).into());
+        }
         fits("coordinates a point", self.config.in_channels, in_channels)?;
         let (start, max_iter) = match start {
             Start::Zeros => {
