@@ -33,7 +33,7 @@ pub struct DeqConfig {
     pub states: States,
     /// How several states come from the solver (`core`).
     pub core: Core,
-    /// What inference does differently (`eval_factor`, `eval_f_max_iter`).
+    /// The cap on forward steps in inference (`eval_factor`, `eval_f_max_iter`).
     pub eval: Eval,
 }
 
@@ -136,22 +136,19 @@ pub enum Core {
     Indexing,
 }
 
-/// What inference does differently.
+/// The cap on forward steps in inference.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Eval {
-    /// Multiplies the forward solve's `max_iter` (rounded down).
-    pub factor: f64,
-    /// Replaces it, whatever the factor.
-    pub max_iter: Option<usize>,
+#[serde(rename_all = "snake_case")]
+pub enum Eval {
+    /// This multiple of the training cap, rounded down.
+    Factor(f64),
+    /// This many steps.
+    MaxIter(usize),
 }
 
 impl Default for Eval {
     fn default() -> Self {
-        Self {
-            factor: 1.0,
-            max_iter: None,
-        }
+        Self::Factor(1.0)
     }
 }
 
@@ -297,21 +294,23 @@ impl DeqConfig {
             format!("a list of {given}"),
             "empty, one for all states before the last, or one for each",
         )?;
-        require(
-            self.eval.factor > 0.0 && self.eval.factor.is_finite(),
-            "eval.factor",
-            self.eval.factor,
-            "a finite number above 0",
-        )?;
+        if let Eval::Factor(factor) = self.eval {
+            require(
+                factor > 0.0 && factor.is_finite(),
+                "eval.factor",
+                factor,
+                "a finite number above 0",
+            )?;
+        }
         Ok(Deq::new(self.clone()))
     }
 
     /// The cap on forward steps in inference.
     pub(crate) fn eval_max_iter(&self) -> usize {
-        let max_iter = self.forward.termination.max_iter;
-        self.eval
-            .max_iter
-            .unwrap_or((max_iter as f64 * self.eval.factor) as usize)
+        match self.eval {
+            Eval::Factor(factor) => (self.forward.termination.max_iter as f64 * factor) as usize,
+            Eval::MaxIter(steps) => steps,
+        }
     }
 
     /// The gradient of state `index` of `count`.

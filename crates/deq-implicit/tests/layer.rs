@@ -425,14 +425,7 @@ fn inference_obeys_its_own_cap() {
             let solved = deq.solve_with(options, &x, x.clone(), map);
             solved.expect("a valid solve").stats.evaluations
         };
-        let factor = Eval {
-            factor: 1.5,
-            max_iter: None,
-        };
-        let fixed = Eval {
-            factor: 1.5,
-            max_iter: Some(4),
-        };
+        let (factor, fixed) = (Eval::Factor(1.5), Eval::MaxIter(4));
         assert_eq!(evaluations(Eval::default(), None), 10);
         assert_eq!(evaluations(factor, None), 15);
         assert_eq!(evaluations(fixed, None), 4);
@@ -478,7 +471,7 @@ fn options_out_of_range_are_refused_by_name() {
         field(&|c| c.state_gradients = vec![Gradient::JacobianFree]),
         "state_gradients"
     );
-    assert_eq!(field(&|c| c.eval.factor = 0.0), "eval.factor");
+    assert_eq!(field(&|c| c.eval = Eval::Factor(0.0)), "eval.factor");
     assert_eq!(
         field(&|c| c.forward.termination.tolerance = f64::NAN),
         "tolerance"

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use deq_implicit::{Core, Deq, DeqConfig, Emit, Gradient, Phantom, States};
-use deq_parity::{Fixture, Results, compare};
+use deq_parity::{Fixture, Results, compare_folder};
 use deq_solvers::{SolveConfig, SolverConfig};
 use serde::Deserialize;
 
@@ -109,14 +109,11 @@ fn replay(fixture: &Fixture, device: &Device) -> Results {
 fn gradients_reproduce_torchdeq() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     for device in deq_devices::all() {
-        for entry in std::fs::read_dir(&folder).expect("fixtures") {
-            let path = entry.expect("entry").path();
-            let fixture = Fixture::open(&path).expect("fixture");
-            let report = compare(&fixture, &replay(&fixture, &device), 10.0);
-            for line in &report.lines {
-                assert!(line.pass, "{} on {device:?}: {line:?}", fixture.case);
-            }
-            assert!(report.pass());
+        let replay = |fixture: &Fixture, device: &Device| Ok(replay(fixture, device));
+        let reports = compare_folder(&folder, &device, 10.0, replay).expect("replays");
+        assert_eq!(reports.len(), 9);
+        for report in reports {
+            assert!(report.pass(), "on {device:?}: {report:#?}");
         }
     }
 }

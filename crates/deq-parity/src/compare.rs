@@ -1,7 +1,9 @@
-use burn::tensor::TensorData;
+use std::path::Path;
+
+use burn::tensor::{Device, TensorData};
 use serde::Serialize;
 
-use crate::{Fixture, Results};
+use crate::{Fixture, FixtureError, Results};
 
 /// The verdict on one tensor.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,6 +38,28 @@ impl Report {
     pub fn pass(&self) -> bool {
         !self.lines.is_empty() && self.lines.iter().all(|line| line.pass)
     }
+}
+
+/// Replays and compares every fixture of a folder: what a model's `tests/parity.rs` runs.
+///
+/// # Errors
+/// [`FixtureError`] when the folder or a fixture cannot be read or replayed.
+pub fn compare_folder(
+    folder: &Path,
+    device: &Device,
+    slack: f64,
+    replay: impl Fn(&Fixture, &Device) -> Result<Results, FixtureError>,
+) -> Result<Vec<Report>, FixtureError> {
+    let unreadable = |source| FixtureError::Io {
+        path: folder.display().to_string(),
+        source,
+    };
+    let mut reports = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let fixture = Fixture::open(&entry.map_err(unreadable)?.path())?;
+        reports.push(compare(&fixture, &replay(&fixture, device)?, slack));
+    }
+    Ok(reports)
 }
 
 /// Compares `results` with every expectation of `fixture`, its tolerances widened by `slack`.

@@ -15,6 +15,6 @@ mod fixture;
 mod recipe;
 mod results;
 
-pub use compare::{Line, Report, compare};
+pub use compare::{Line, Report, compare, compare_folder};
 pub use fixture::{Fixture, FixtureError, Mode};
 pub use results::Results;

@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::nn::conv::Conv2dConfig;
 use burn::nn::{LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::Tensor;
-use deq_parity::{Fixture, compare};
+use deq_parity::compare_folder;
 use deq_regularizers::{NormError, WeightNormConfig, parity};
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -17,17 +17,11 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 fn weights_outputs_and_gradients_reproduce_torchdeq() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     for device in deq_devices::all() {
-        let mut cases = 0;
-        for entry in std::fs::read_dir(&folder).expect("fixtures") {
-            let fixture = Fixture::open(&entry.expect("entry").path()).expect("fixture");
-            let results = parity::replay(&fixture, &device).expect("replay");
-            let report = compare(&fixture, &results, 10.0);
-            for line in &report.lines {
-                assert!(line.pass, "{} on {device:?}: {line:?}", fixture.case);
-            }
-            cases += 1;
+        let reports = compare_folder(&folder, &device, 10.0, parity::replay).expect("replays");
+        assert_eq!(reports.len(), 16);
+        for report in reports {
+            assert!(report.pass(), "on {device:?}: {report:#?}");
         }
-        assert_eq!(cases, 16);
     }
 }
 

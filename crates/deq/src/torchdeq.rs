@@ -19,52 +19,55 @@ use deq_solvers::{
 };
 use serde::{Deserialize, Serialize};
 
-/// TorchDEQ's options (`add_deq_args`, and its solvers' keyword arguments), with its defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// TorchDEQ's options (`add_deq_args`, and its solvers' keyword arguments). What is not given has
+/// TorchDEQ's default; what is given must have an effect next to the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[allow(missing_docs, reason = "the names and meanings are TorchDEQ's own")]
 pub struct Options {
     pub core: Core,
     pub f_solver: Solver,
-    pub f_max_iter: usize,
-    pub f_tol: f64,
+    pub f_max_iter: Option<usize>,
+    pub f_tol: Option<f64>,
     pub f_stop_mode: Mode,
-    pub b_solver: Solver,
-    pub b_max_iter: usize,
-    pub b_tol: f64,
-    pub b_stop_mode: Mode,
-    pub eval_factor: f64,
+    pub b_solver: Option<Solver>,
+    pub b_max_iter: Option<usize>,
+    pub b_tol: Option<f64>,
+    pub b_stop_mode: Option<Mode>,
+    pub eval_factor: Option<f64>,
     /// 0 is TorchDEQ's way to say "not set".
     pub eval_f_max_iter: usize,
     pub ift: bool,
     pub hook_ift: bool,
     /// One number for all states, or one each.
-    pub grad: Vec<usize>,
-    pub tau: f64,
+    pub grad: Option<Vec<usize>>,
+    pub tau: Option<f64>,
     /// Below 1 is TorchDEQ's way to say "not set".
     pub sup_gap: i64,
     pub sup_loc: Vec<usize>,
+    /// 0 and 1 both mean the last state alone.
     pub n_states: usize,
     pub indexing: Vec<usize>,
     /// Anderson's window, of both solvers.
-    pub m: usize,
+    pub m: Option<usize>,
     /// Anderson's regularisation, of both solvers.
-    pub lam: f64,
+    pub lam: Option<f64>,
     /// Broyden's memory, of both solvers.
     #[serde(rename = "LBFGS_thres")]
     pub lbfgs_thres: Option<usize>,
     pub norm_type: Norm,
     pub norm_no_scale: bool,
-    pub norm_target_norm: f64,
+    pub norm_target_norm: Option<f64>,
     pub norm_clip: bool,
-    pub norm_clip_value: f64,
+    pub norm_clip_value: Option<f64>,
 }
 
 /// TorchDEQ's solver names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are TorchDEQ's own")]
 pub enum Solver {
+    #[default]
     FixedPointIter,
     SimpleFixedPointIter,
     Anderson,
@@ -72,55 +75,23 @@ pub enum Solver {
 }
 
 /// TorchDEQ's stop modes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are TorchDEQ's own")]
 pub enum Mode {
+    #[default]
     Abs,
     Rel,
 }
 
 /// TorchDEQ's norms. Spectral norm is not offered yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are TorchDEQ's own")]
 pub enum Norm {
+    #[default]
     WeightNorm,
     None,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            core: Core::Sliced,
-            f_solver: Solver::FixedPointIter,
-            f_max_iter: 40,
-            f_tol: 1e-3,
-            f_stop_mode: Mode::Abs,
-            b_solver: Solver::FixedPointIter,
-            b_max_iter: 40,
-            b_tol: 1e-6,
-            b_stop_mode: Mode::Abs,
-            eval_factor: 1.0,
-            eval_f_max_iter: 0,
-            ift: false,
-            hook_ift: false,
-            grad: vec![1],
-            tau: 1.0,
-            sup_gap: -1,
-            sup_loc: Vec::new(),
-            n_states: 1,
-            indexing: Vec::new(),
-            m: 6,
-            lam: 1e-4,
-            lbfgs_thres: None,
-            norm_type: Norm::WeightNorm,
-            norm_no_scale: false,
-            norm_target_norm: 1.0,
-            norm_clip: false,
-            norm_clip_value: 1.0,
-        }
-    }
 }
 
 impl Options {
@@ -130,16 +101,8 @@ impl Options {
     /// [`SolveError::InvalidConfig`] when an option is out of range, or would have no effect next
     /// to the others.
     pub fn deq(&self) -> Result<DeqConfig, SolveError> {
-        let states = if self.n_states > 1 {
-            SolveError::require(
-                self.indexing.is_empty(),
-                "indexing",
-                format!("{:?}", self.indexing),
-                "empty when n_states is above 1",
-            )?;
-            States::Count(self.n_states)
-        } else if self.indexing.is_empty() {
-            States::Count(self.n_states)
+        let states = if self.indexing.is_empty() {
+            States::Count(self.n_states.max(1))
         } else {
             States::At(self.indexing.clone())
         };
@@ -147,46 +110,147 @@ impl Options {
             States::Count(count) => *count,
             States::At(steps) => steps.len() + 1,
         };
+        let grad = self.grad.clone().unwrap_or_else(|| vec![1]);
         SolveError::require(
-            self.grad.len() == 1 || self.grad.len() == count,
+            grad.len() == 1 || grad.len() == count,
             "grad",
-            format!("{:?}", self.grad),
+            format!("{grad:?}"),
             "one number, or one for each state",
         )?;
-        SolveError::require(
-            self.sup_gap < 1 || self.sup_loc.is_empty(),
-            "sup_loc",
-            format!("{:?}", self.sup_loc),
-            "empty when sup_gap is set",
-        )?;
+        self.refuse_unused(count)?;
 
         let mut gradients: Vec<Gradient> = (0..count)
-            .map(|state| self.phantom(self.grad[state % self.grad.len()]))
+            .map(|state| self.phantom(grad[state % grad.len()]))
             .collect();
         let last = gradients.pop().unwrap_or_default();
-        let gradient = if self.ift || self.hook_ift {
-            Gradient::implicit_with(self.solve(
-                self.b_solver,
-                self.b_max_iter,
-                self.b_tol,
-                self.b_stop_mode,
-            ))
-        } else {
-            last
-        };
+        let b_solve = self.solve(
+            self.b_solver.unwrap_or_default(),
+            self.b_max_iter.unwrap_or(40),
+            self.b_tol.unwrap_or(1e-6),
+            self.b_stop_mode.unwrap_or_default(),
+        );
         let config = DeqConfig {
-            forward: self.solve(self.f_solver, self.f_max_iter, self.f_tol, self.f_stop_mode),
-            gradient,
+            forward: self.solve(
+                self.f_solver,
+                self.f_max_iter.unwrap_or(40),
+                self.f_tol.unwrap_or(1e-3),
+                self.f_stop_mode,
+            ),
+            gradient: if self.is_implicit() {
+                Gradient::implicit_with(b_solve)
+            } else {
+                last
+            },
             state_gradients: gradients,
             states,
             core: self.core,
-            eval: Eval {
-                factor: self.eval_factor,
-                max_iter: (self.eval_f_max_iter > 0).then_some(self.eval_f_max_iter),
+            eval: match self.eval_f_max_iter {
+                0 => Eval::Factor(self.eval_factor.unwrap_or(1.0)),
+                steps => Eval::MaxIter(steps),
             },
         };
         config.init()?;
         Ok(config)
+    }
+
+    fn is_implicit(&self) -> bool {
+        self.ift || self.hook_ift
+    }
+
+    /// Whether the forward solver, or the backward one where it is used, is this one.
+    fn uses(&self, solver: Solver) -> bool {
+        let backward = self
+            .is_implicit()
+            .then_some(self.b_solver.unwrap_or_default());
+        self.f_solver == solver || backward == Some(solver)
+    }
+
+    /// Refuses options that are given and would do nothing.
+    fn refuse_unused(&self, states: usize) -> Result<(), SolveError> {
+        let implicit = "left out without `ift`";
+        let phantom = "left out when `ift` differentiates the only state";
+        let has_phantom = !self.is_implicit() || states > 1;
+        let norm = "left out without `norm_type` weight_norm";
+        let has_norm = self.norm_type == Norm::WeightNorm;
+        let given = [
+            (
+                self.b_solver.is_some(),
+                self.is_implicit(),
+                "b_solver",
+                implicit,
+            ),
+            (
+                self.b_max_iter.is_some(),
+                self.is_implicit(),
+                "b_max_iter",
+                implicit,
+            ),
+            (self.b_tol.is_some(), self.is_implicit(), "b_tol", implicit),
+            (
+                self.b_stop_mode.is_some(),
+                self.is_implicit(),
+                "b_stop_mode",
+                implicit,
+            ),
+            (self.grad.is_some(), has_phantom, "grad", phantom),
+            (self.tau.is_some(), has_phantom, "tau", phantom),
+            (self.sup_gap > 0, has_phantom, "sup_gap", phantom),
+            (!self.sup_loc.is_empty(), has_phantom, "sup_loc", phantom),
+            (
+                !self.sup_loc.is_empty(),
+                self.sup_gap < 1,
+                "sup_loc",
+                "left out when `sup_gap` is set",
+            ),
+            (
+                !self.indexing.is_empty(),
+                self.n_states <= 1,
+                "indexing",
+                "left out when `n_states` is above 1",
+            ),
+            (
+                self.eval_factor.is_some(),
+                self.eval_f_max_iter == 0,
+                "eval_factor",
+                "left out when `eval_f_max_iter` is set",
+            ),
+            (
+                self.m.is_some(),
+                self.uses(Solver::Anderson),
+                "m",
+                "left out without anderson",
+            ),
+            (
+                self.lam.is_some(),
+                self.uses(Solver::Anderson),
+                "lam",
+                "left out without anderson",
+            ),
+            (
+                self.lbfgs_thres.is_some(),
+                self.uses(Solver::Broyden),
+                "LBFGS_thres",
+                "left out without broyden",
+            ),
+            (self.norm_no_scale, has_norm, "norm_no_scale", norm),
+            (self.norm_clip, has_norm, "norm_clip", norm),
+            (
+                self.norm_target_norm.is_some(),
+                has_norm && self.norm_no_scale,
+                "norm_target_norm",
+                "left out without `norm_no_scale`, where gains take its place",
+            ),
+            (
+                self.norm_clip_value.is_some(),
+                self.norm_clip,
+                "norm_clip_value",
+                "left out without `norm_clip`",
+            ),
+        ];
+        for (is_given, has_effect, field, requirement) in given {
+            SolveError::require(!is_given || has_effect, field, "set", requirement)?;
+        }
+        Ok(())
     }
 
     /// The norm that TorchDEQ's `apply_norm` would put on the map's weights.
@@ -195,8 +259,10 @@ impl Options {
             Norm::None => None,
             Norm::WeightNorm => Some(WeightNormConfig {
                 learn_scale: !self.norm_no_scale,
-                target_norm: self.norm_target_norm,
-                clip: self.norm_clip.then_some(self.norm_clip_value),
+                target_norm: self.norm_target_norm.unwrap_or(1.0),
+                clip: self
+                    .norm_clip
+                    .then_some(self.norm_clip_value.unwrap_or(1.0)),
             }),
         }
     }
@@ -204,7 +270,7 @@ impl Options {
     fn phantom(&self, steps: usize) -> Gradient {
         Gradient::Phantom(Phantom {
             steps,
-            damping: self.tau,
+            damping: self.tau.unwrap_or(1.0),
             emit: match usize::try_from(self.sup_gap) {
                 Ok(gap) if gap > 0 => Emit::Every(gap),
                 _ if self.sup_loc.is_empty() => Emit::Last,
@@ -221,8 +287,8 @@ impl Options {
                     SolverConfig::Picard(PicardConfig::default())
                 }
                 Solver::Anderson => SolverConfig::Anderson(AndersonConfig {
-                    window: self.m,
-                    regularization: self.lam,
+                    window: self.m.unwrap_or(6),
+                    regularization: self.lam.unwrap_or(1e-4),
                     damping: 1.0,
                 }),
                 Solver::Broyden => SolverConfig::Broyden(BroydenConfig {
