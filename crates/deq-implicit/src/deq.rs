@@ -106,6 +106,7 @@ impl Deq {
         S: State,
         F: Fn(&A, S) -> S + Send + Sync + 'static,
     {
+        start.samples()?;
         let map = Arc::new(map);
         // Reparameterised weights are computed once here and not at every evaluation.
         let plain = args.valid().materialize();
@@ -239,10 +240,9 @@ impl<A, F> Forward<'_, A, F> {
 
 /// The autodiff device of a training call; `None` in inference.
 fn training_device<A: Module, S: State>(args: &A, start: &S) -> Option<Device> {
-    let start = (!start.shapes().is_empty()).then(|| start.clone().into_matrix().device());
     args.devices()
         .into_iter()
-        .chain(start)
+        .chain([start.clone().into_matrix().device()])
         .find(Device::is_autodiff)
 }
 

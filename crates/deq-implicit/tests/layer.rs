@@ -336,6 +336,9 @@ fn shapes_and_starts_are_checked_in_training_too() {
         let empty = Matrix::zeros([0, 3], &x.device());
         let empty = deq.solve(&x, empty, |_: &Matrix, z: Matrix| z);
         assert!(matches!(empty.err(), Some(SolveError::Empty(_))));
+        let uneven = (Matrix::ones([2, 3], &device), Matrix::ones([3, 3], &device));
+        let uneven = deq.solve(&x, uneven, |_: &Matrix, z: (Matrix, Matrix)| z);
+        assert!(matches!(uneven.err(), Some(SolveError::BatchMismatch(_))));
         let nan = Matrix::full([2, 3], f32::NAN, &x.device());
         let solved = deq.solve(&x, nan, |_: &Matrix, z: Matrix| z * 0.5);
         let stats = solved.expect("a solve returns").stats;

@@ -3,6 +3,11 @@
 //! Alone in its binary: the allocator counts everything the process does. It sees the CPU
 //! backends; a GPU's memory is asked of its own pool.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "the measured bytes, for `cargo test -p deq-implicit --test memory -- --nocapture`"
+)]
+
 use burn::tensor::{Device, Tensor};
 use deq_implicit::{DeqConfig, Gradient};
 use peak_alloc::PeakAlloc;

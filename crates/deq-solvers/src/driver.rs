@@ -42,14 +42,8 @@ pub fn drive<S: State>(
     start: S,
 ) -> Result<Solution<S>, SolveError> {
     termination.validate()?;
+    let batch = start.samples()?;
     let shapes = start.shapes();
-    if shapes.is_empty() || shapes.iter().any(|shape| shape.num_elements() == 0) {
-        return Err(SolveError::Empty(shapes));
-    }
-    let batch = shapes[0][0];
-    if shapes.iter().any(|shape| shape[0] != batch) {
-        return Err(SolveError::BatchMismatch(shapes));
-    }
     let start = start.into_matrix().inner();
     let state = |matrix| S::from_matrix(matrix, &shapes);
 

@@ -1,5 +1,7 @@
 use burn::tensor::{Shape, Tensor};
 
+use crate::SolveError;
+
 /// What a map takes to itself: a tensor, a tuple of tensors or a list of tensors.
 ///
 /// Axis 0 of every part counts the samples; everything behind it is a feature. A rank-1 tensor is
@@ -29,6 +31,23 @@ pub trait State: Clone + 'static {
     /// # Panics
     /// When the shapes are not those of a state of this type, or do not fit the matrix.
     fn from_matrix(matrix: Tensor<2>, shapes: &[Shape]) -> Self;
+
+    /// The number of samples.
+    ///
+    /// # Errors
+    /// [`SolveError::Empty`] without a part, a sample or a feature, and
+    /// [`SolveError::BatchMismatch`] when the parts disagree about the samples.
+    fn samples(&self) -> Result<usize, SolveError> {
+        let shapes = self.shapes();
+        if shapes.is_empty() || shapes.iter().any(|shape| shape.num_elements() == 0) {
+            return Err(SolveError::Empty(shapes));
+        }
+        let samples = shapes[0][0];
+        if shapes.iter().any(|shape| shape[0] != samples) {
+            return Err(SolveError::BatchMismatch(shapes));
+        }
+        Ok(samples)
+    }
 }
 
 impl<const D: usize> State for Tensor<D> {

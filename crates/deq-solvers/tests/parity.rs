@@ -173,9 +173,9 @@ fn replay(fixture: &Fixture, device: &Device) -> Results {
         let rows = solver.max_iter - if untraced == 2 { 2 } else { 0 };
         for (kind, trace) in [("abs", traces.absolute), ("rel", traces.relative)] {
             let lowest = |sample: usize| {
-                let of_sample = trace.iter().map(move |row| row[sample]);
+                let mut of_sample = trace.iter().map(move |row| row[sample]);
                 if variant.return_final {
-                    of_sample.last().unwrap_or(f64::NAN)
+                    of_sample.next_back().unwrap_or(f64::NAN)
                 } else {
                     of_sample.fold(f64::INFINITY, f64::min)
                 }

@@ -54,7 +54,7 @@ fn plot(
     };
     chart
         .draw_series(LineSeries::new(steps.iter().copied(), blue.stroke_width(2)))?
-        .label("each step, state reused")
+        .label("each step, before its update")
         .legend(legend(blue));
     chart
         .draw_series(

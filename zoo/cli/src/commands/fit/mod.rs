@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     /// The device to run on: flex, ndarray, wgpu, vulkan or cuda, with an optional index.
     #[arg(long, default_value = "flex")]
     device: DeviceName,
-    /// The run's folder, which must not exist yet [default: runs/<preset>-<number>].
+    /// The run's folder, which must not exist yet [default: `runs/PRESET-NUMBER`].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
