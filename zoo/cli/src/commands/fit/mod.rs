@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// first samples [default: 128 pixels, 48 for video, the whole sound].
     #[arg(long, value_name = "N")]
     size: Option<usize>,
-    /// Steps of the optimiser [default: 100].
+    /// Steps of the optimiser [default: 200].
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// Seeds the weights [default: 0].
@@ -179,7 +179,7 @@ fn prepare(arguments: &Arguments) -> Result<(Recipe, Signal)> {
             let preset = arguments.preset.unwrap_or(source.preset());
             let recipe = Recipe {
                 name: preset.name().to_owned(),
-                steps: arguments.steps.unwrap_or(100),
+                steps: arguments.steps.unwrap_or(200),
                 seed: arguments.seed.unwrap_or(0),
                 eval_every: arguments.eval_every.unwrap_or(50),
                 source,
