@@ -1,8 +1,8 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 
-use crate::StateDict;
 use crate::names::Path;
+use crate::{StateDict, owned};
 
 /// The gradient of every parameter of `module`, in PyTorch's names and layouts.
 ///
@@ -52,6 +52,6 @@ impl ModuleVisitor for Collector<'_> {
         } else {
             gradient
         };
-        self.found.insert(name, gradient.into_data());
+        self.found.insert(name, owned(&gradient.into_data()));
     }
 }

@@ -33,4 +33,4 @@ mod state_dict;
 
 pub use gradients::gradients;
 pub use load::{ImportError, load};
-pub use state_dict::StateDict;
+pub use state_dict::{StateDict, owned};

@@ -119,9 +119,8 @@ fn without_ones(shape: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-/// A matrix's transpose, of this shape. It is computed on the host, so that the parameter is
-/// contiguous: with a transposed view as its right-hand side, burn 0.22.1's matmul gave wrong
-/// results on wgpu ([30, 12] by [12, 3], software Vulkan, autotune on).
+/// A matrix's transpose, of this shape: computed on the host, so that the parameter is contiguous
+/// on the device.
 fn transpose(matrix: &TensorData, shape: &[usize]) -> TensorData {
     let (rows, columns) = (shape[0], shape[1]);
     let values: Vec<f64> = matrix.iter::<f64>().collect();

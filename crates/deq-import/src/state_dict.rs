@@ -37,6 +37,15 @@ impl StateDict {
     }
 }
 
+/// A copy of read-back data in memory of its own.
+///
+/// With burn 0.22.1 on wgpu (software Vulkan), data that `into_data` returned on an autodiff device
+/// changed when later transfers ran. Data that is read at once is right; data that is kept must be
+/// copied first.
+pub fn owned(data: &TensorData) -> TensorData {
+    TensorData::from_bytes_vec(data.as_bytes().to_vec(), data.shape().clone(), data.dtype())
+}
+
 impl FromIterator<(String, TensorData)> for StateDict {
     fn from_iter<I: IntoIterator<Item = (String, TensorData)>>(tensors: I) -> Self {
         Self {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
-use deq_import::StateDict;
+use deq_import::{StateDict, owned};
 
 /// What our model computed from a fixture's inputs, under the fixture's names.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ impl Results {
 
     /// Adds a result under its full name, such as `expect.z` or `grad.input.x`.
     pub fn insert<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
-        self.insert_data(name, tensor.into_data());
+        self.insert_data(name, owned(&tensor.into_data()));
     }
 
     /// Adds a result that is already on the host.
