@@ -189,8 +189,8 @@ impl Gradient {
 
 impl Phantom {
     fn validate(&self) -> Result<(), SolveError> {
-        require(self.steps >= 1, "steps", self.steps, "at least 1")?;
-        require(
+        SolveError::require(self.steps >= 1, "steps", self.steps, "at least 1")?;
+        SolveError::require(
             self.damping > 0.0 && self.damping <= 1.0,
             "damping",
             self.damping,
@@ -198,13 +198,13 @@ impl Phantom {
         )?;
         match &self.emit {
             Emit::Last => Ok(()),
-            Emit::Every(gap) => require(
+            Emit::Every(gap) => SolveError::require(
                 (1..=self.steps).contains(gap),
                 "emit.every",
                 gap,
                 "at least 1 and at most `steps`",
             ),
-            Emit::At(steps) => require(
+            Emit::At(steps) => SolveError::require(
                 rising(steps) && steps.iter().all(|step| (1..=self.steps).contains(step)),
                 "emit.at",
                 format!("{steps:?}"),
@@ -269,12 +269,12 @@ impl DeqConfig {
         }
         let before_last = match &self.states {
             States::Count(count) => {
-                require(*count >= 1, "states.count", count, "at least 1")?;
+                SolveError::require(*count >= 1, "states.count", count, "at least 1")?;
                 count - 1
             }
             States::At(steps) => {
                 let max_iter = self.forward.termination.max_iter;
-                require(
+                SolveError::require(
                     rising(steps) && steps.iter().all(|step| (1..max_iter).contains(step)),
                     "states.at",
                     format!("{steps:?}"),
@@ -288,14 +288,14 @@ impl DeqConfig {
             0 => given == 0,
             count => given <= 1 || given == count,
         };
-        require(
+        SolveError::require(
             fits,
             "state_gradients",
             format!("a list of {given}"),
             "empty, one for all states before the last, or one for each",
         )?;
         if let Eval::Factor(factor) = self.eval {
-            require(
+            SolveError::require(
                 factor > 0.0 && factor.is_finite(),
                 "eval.factor",
                 factor,
@@ -331,13 +331,4 @@ impl DeqConfig {
 
 fn rising(steps: &[usize]) -> bool {
     steps.windows(2).all(|pair| pair[0] < pair[1])
-}
-
-fn require(
-    valid: bool,
-    field: &'static str,
-    value: impl std::fmt::Display,
-    requirement: &'static str,
-) -> Result<(), SolveError> {
-    SolveError::require(valid, field, value, requirement)
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use deq::prelude::*;
 use deq_datasets::{Audio, Frames, Image};
 use deq_inr::{
-    Filter, Fit, FitConfig, Inr, InrConfig, InrError, Preset, Sampling, Signal, SignalKind, Start,
+    Filter, Fit, FitConfig, InrConfig, InrError, Preset, Sampling, Signal, SignalKind, Start,
 };
 
 fn small(filter: Filter) -> InrConfig {
@@ -428,8 +428,4 @@ fn sounds_and_videos_are_fitted_too() {
             );
         }
     }
-}
-
-fn _is_a_module(model: Inr) -> impl Module {
-    model
 }
