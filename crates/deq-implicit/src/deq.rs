@@ -172,6 +172,7 @@ impl Deq {
                 let options = DriveOptions {
                     sample_at: sampling::steps(&self.config.states, max_iter),
                     observer: options.observer,
+                    ..Default::default()
                 };
                 let solution = forward.solve(max_iter, options, start)?;
                 let count = solution.samples.len();

@@ -10,6 +10,7 @@
 
 use burn::tensor::{Device, Tensor};
 use deq_implicit::{DeqConfig, Gradient};
+use deq_solvers::Finish;
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -24,7 +25,7 @@ fn peak(device: &Device, iterations: usize, gradient: &Gradient) -> f64 {
     let mut config = DeqConfig::default()
         .with_max_iter(iterations)
         .with_gradient(gradient.clone());
-    config.forward.termination.return_final = true; // runs every iteration
+    config.forward.termination.finish = Finish::Final; // runs every iteration
     let deq = config.init().expect("a valid layer");
     let start = x.clone().inner().zeros_like();
 

@@ -1,11 +1,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Anderson, AndersonConfig, Broyden, BroydenConfig, DriveOptions, Picard, PicardConfig, Solution,
-    SolveError, Solver, State, Termination, drive,
+    Anderson, AndersonConfig, BiCgStab, BiCgStabConfig, Broyden, BroydenConfig, Chebyshev,
+    ChebyshevConfig, DriveOptions, Gmres, GmresConfig, NewtonKrylov, NewtonKrylovConfig, Picard,
+    PicardConfig, Reversible, ReversibleConfig, RobustConfig, Solution, SolveError, Solver, Sor,
+    SorConfig, State, Termination, drive,
 };
 
-/// The built-in solvers, as configuration: `kind = "anderson"` and the solver's own options.
+/// The built-in solvers, as configuration: `kind = "anderson"` and the solver's own options. An
+/// option that a solver does not have is an error.
 ///
 /// ```
 /// use deq_solvers::SolverConfig;
@@ -23,6 +26,21 @@ pub enum SolverConfig {
     Anderson(AndersonConfig),
     /// Broyden's method.
     Broyden(BroydenConfig),
+    /// Newton's method with GMRES.
+    NewtonKrylov(NewtonKrylovConfig),
+    /// Chebyshev semi-iteration, for symmetric Jacobians.
+    Chebyshev(ChebyshevConfig),
+    /// Successive over-relaxation, for symmetric Jacobians.
+    Sor(SorConfig),
+    /// The reversible iteration.
+    Reversible(ReversibleConfig),
+    /// GMRES, for affine maps.
+    Gmres(GmresConfig),
+    /// BiCGSTAB, for affine maps.
+    #[serde(rename = "bicgstab")]
+    BiCgStab(BiCgStabConfig),
+    /// One solver after the other.
+    Robust(RobustConfig),
 }
 
 impl Default for SolverConfig {
@@ -31,41 +49,94 @@ impl Default for SolverConfig {
     }
 }
 
-impl SolverConfig {
+macro_rules! defaults {
+    ($($(#[$doc:meta])* $name:ident $variant:ident $config:ident;)+) => {
+        impl SolverConfig {
+            $($(#[$doc])* pub fn $name() -> Self {
+                Self::$variant($config::default())
+            })+
+
+            /// Every solver with its default options, in the order of the variants.
+            pub fn all() -> Vec<Self> {
+                vec![$(Self::$name()),+]
+            }
+
+            /// The solver's name in configurations.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => stringify!($name)),+
+                }
+            }
+        }
+    };
+}
+
+defaults! {
     /// Picard with its default options.
-    pub fn picard() -> Self {
-        Self::Picard(PicardConfig::default())
-    }
-
+    picard Picard PicardConfig;
     /// Anderson with its default options.
-    pub fn anderson() -> Self {
-        Self::Anderson(AndersonConfig::default())
-    }
-
+    anderson Anderson AndersonConfig;
     /// Broyden with its default options.
-    pub fn broyden() -> Self {
-        Self::Broyden(BroydenConfig::default())
-    }
+    broyden Broyden BroydenConfig;
+    /// Newton–Krylov with its default options.
+    newton_krylov NewtonKrylov NewtonKrylovConfig;
+    /// Chebyshev with its default options.
+    chebyshev Chebyshev ChebyshevConfig;
+    /// Successive over-relaxation with its default options.
+    sor Sor SorConfig;
+    /// The reversible iteration with its default options.
+    reversible Reversible ReversibleConfig;
+    /// GMRES with its default options.
+    gmres Gmres GmresConfig;
+    /// BiCGSTAB.
+    bicgstab BiCgStab BiCgStabConfig;
+    /// The poly-algorithm with its default stages.
+    robust Robust RobustConfig;
+}
 
+macro_rules! build {
+    ($config:expr, $solver:ident) => {{
+        $config.validate()?;
+        Box::new($solver::new($config.clone()))
+    }};
+}
+
+impl SolverConfig {
     /// The solver itself, ready for [`drive`].
     ///
     /// # Errors
-    /// [`SolveError::InvalidConfig`] when an option is out of range.
+    /// [`SolveError::InvalidConfig`] when an option is out of range, and for
+    /// [`Robust`](Self::Robust), which is several solvers: [`SolveConfig::solve`] runs it.
     pub fn build(&self) -> Result<Box<dyn Solver>, SolveError> {
         Ok(match self {
-            Self::Picard(config) => {
-                config.validate()?;
-                Box::new(Picard::new(config.clone()))
-            }
-            Self::Anderson(config) => {
-                config.validate()?;
-                Box::new(Anderson::new(config.clone()))
-            }
-            Self::Broyden(config) => {
-                config.validate()?;
-                Box::new(Broyden::new(config.clone()))
+            Self::Picard(config) => build!(config, Picard),
+            Self::Anderson(config) => build!(config, Anderson),
+            Self::Broyden(config) => build!(config, Broyden),
+            Self::NewtonKrylov(config) => build!(config, NewtonKrylov),
+            Self::Chebyshev(config) => build!(config, Chebyshev),
+            Self::Sor(config) => build!(config, Sor),
+            Self::Reversible(config) => build!(config, Reversible),
+            Self::Gmres(config) => build!(config, Gmres),
+            Self::BiCgStab(config) => Box::new(BiCgStab::new(config.clone())),
+            Self::Robust(_) => {
+                return Err(SolveError::InvalidConfig {
+                    field: "solver",
+                    value: self.name().to_owned(),
+                    requirement: "a single solver",
+                });
             }
         })
+    }
+
+    /// Checks all options.
+    ///
+    /// # Errors
+    /// [`SolveError::InvalidConfig`] for the first one out of range.
+    pub fn validate(&self) -> Result<(), SolveError> {
+        match self {
+            Self::Robust(config) => config.validate(),
+            _ => self.build().map(drop),
+        }
     }
 }
 
@@ -107,7 +178,7 @@ impl SolveConfig {
     /// # Errors
     /// [`SolveError::InvalidConfig`] for the first one out of range.
     pub fn validate(&self) -> Result<(), SolveError> {
-        self.solver.build()?;
+        self.solver.validate()?;
         self.termination.validate()
     }
 
@@ -123,7 +194,7 @@ impl SolveConfig {
         self.solve_with(DriveOptions::default(), map, start)
     }
 
-    /// Solves with an observer or with sampled states.
+    /// Solves with an observer, sampled states, an interrupt flag or products with the Jacobian.
     ///
     /// # Errors
     /// See [`drive`].
@@ -133,6 +204,9 @@ impl SolveConfig {
         map: impl FnMut(S) -> S,
         start: S,
     ) -> Result<Solution<S>, SolveError> {
+        if let SolverConfig::Robust(robust) = &self.solver {
+            return robust.solve(&self.termination, options, map, start);
+        }
         let mut solver = self.solver.build()?;
         drive(&mut solver, &self.termination, options, map, start)
     }

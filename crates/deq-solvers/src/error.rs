@@ -28,6 +28,11 @@ pub enum SolveError {
         "the map captures an autodiff tensor: it was given plain tensors and returned one with autodiff. Pass weights and injections through `args` instead of capturing them"
     )]
     CapturedAutodiff,
+    /// Products with the Jacobian were offered to a solver that never asks for them.
+    #[error(
+        "`jvp` is of no use to this solver: leave it out, or choose newton_krylov, gmres or bicgstab"
+    )]
+    UnusedJvp,
     /// A setting is out of its range.
     #[error("`{field}` is {value}, but must be {requirement}")]
     InvalidConfig {

@@ -1,12 +1,12 @@
 use serde::{Deserialize, Serialize};
 
-use crate::Status;
+use crate::{InverseJacobian, Status};
 
 /// The result of a solve.
 #[derive(Clone, Debug)]
 pub struct Solution<S> {
-    /// The solver's output at each sample's best step: $f(z)$ for Picard (damped) and Anderson,
-    /// $z$ itself for Broyden, as in TorchDEQ.
+    /// The solver's output at each sample's best step: $f(z)$ or $z$ itself, as the solver's
+    /// documentation says.
     pub state: S,
     /// $z$ at each sample's best step: [`SolveStats::residuals`] are measured here, so evaluating
     /// the map at `point` reproduces them.
@@ -15,8 +15,23 @@ pub struct Solution<S> {
     /// [`DriveOptions::sample_at`](crate::DriveOptions::sample_at). A solve that stops early
     /// repeats its result, so there are always as many as were asked for.
     pub samples: Vec<S>,
+    /// The inverse Jacobian of $f(z) - z$ at the end of the solve, from a solver that builds one.
+    pub inverse_jacobian: Option<InverseJacobian>,
     /// How it went.
     pub stats: SolveStats,
+}
+
+impl<S> Solution<S> {
+    /// The same solution with its states in another form.
+    pub(crate) fn map<T>(self, mut form: impl FnMut(S) -> T) -> Solution<T> {
+        Solution {
+            state: form(self.state),
+            point: form(self.point),
+            samples: self.samples.into_iter().map(form).collect(),
+            inverse_jacobian: self.inverse_jacobian,
+            stats: self.stats,
+        }
+    }
 }
 
 /// How a solve went: statuses, residuals and counts, without tensors.
@@ -24,16 +39,16 @@ pub struct Solution<S> {
 pub struct SolveStats {
     /// How each sample's solve ended.
     pub status: Vec<Status>,
-    /// Each sample's lowest residual (its last one with `return_final`), in the measure of the
+    /// Each sample's lowest residual (its last one with [`Finish::Final`](crate::Finish)), in the measure of the
     /// [`Termination`](crate::Termination). Infinite where no evaluation gave a finite one.
     pub residuals: Vec<f64>,
     /// The step of each sample's lowest residual, counted from 1. 0 is the start itself.
     pub best_steps: Vec<usize>,
-    /// Steps taken.
+    /// Steps taken by the batch.
     pub steps: usize,
-    /// Evaluations of the map.
+    /// Evaluations of the map, those that a solver asked for in between included.
     pub evaluations: usize,
-    /// One entry per evaluation, over the whole batch.
+    /// One entry per measured step, over the whole batch.
     pub trace: Vec<TraceStep>,
 }
 

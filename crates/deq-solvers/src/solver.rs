@@ -1,4 +1,7 @@
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
+
+use crate::mask::choose;
+use crate::{Halt, InverseJacobian, Map};
 
 /// One evaluation of the map, as the driver hands it to a solver. All tensors are matrices of
 /// samples by features.
@@ -12,29 +15,75 @@ pub struct Evaluation {
     pub residual: Tensor<2>,
 }
 
+impl Evaluation {
+    pub(crate) fn new(point: Tensor<2>, image: Tensor<2>) -> Self {
+        let residual = image.clone() - point.clone();
+        Self {
+            point,
+            image,
+            residual,
+        }
+    }
+
+    /// The rows of `other` where the mask is set, its own elsewhere.
+    pub(crate) fn choose(self, mask: &Tensor<2, Bool>, other: &Self) -> Self {
+        Self {
+            point: choose(mask, &other.point, self.point),
+            image: choose(mask, &other.image, self.image),
+            residual: choose(mask, &other.residual, self.residual),
+        }
+    }
+}
+
+/// Where a solver wants to go next.
+#[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is made per step, beside tensors of far more bytes"
+)]
+pub enum Next {
+    /// To this point, which the driver evaluates.
+    Point(Tensor<2>),
+    /// To a point that the solver has evaluated already, as a line search does.
+    Evaluated(Evaluation),
+}
+
+impl From<Tensor<2>> for Next {
+    fn from(point: Tensor<2>) -> Self {
+        Self::Point(point)
+    }
+}
+
 /// What a fixed-point solver is to the driver: from the evaluations so far to the next point.
 ///
 /// [`drive`](crate::drive) owns the loop: it evaluates the map, measures residuals, keeps the best
 /// step of each sample and decides when to stop. A solver must treat each row (sample) on its
-/// own, so that one sample's failure stays its own.
+/// own, so that one sample's failure stays its own. One that needs evaluations beyond the
+/// driver's (a line search, a Krylov space) asks the [`Map`] for them.
+///
+/// A solver of your own runs under the same driver as the built-in ones, with the same statistics,
+/// statuses, budgets and observers:
 ///
 /// ```
 /// use burn::tensor::Tensor;
-/// use deq_solvers::{DriveOptions, Evaluation, Solver, Termination, drive};
+/// use deq_solvers::{
+///     DriveOptions, Evaluation, Halt, Map, Next, Solver, Termination, drive,
+/// };
 ///
 /// /// Moves half of the way to the image.
 /// struct Halfway;
 ///
 /// impl Solver for Halfway {
 ///     fn init(&mut self, _start: &Tensor<2>) {}
-///     fn step(&mut self, evaluation: &Evaluation) -> Tensor<2> {
-///         evaluation.point.clone() + evaluation.residual.clone() * 0.5
+///     fn step(&mut self, evaluation: &Evaluation, _map: &mut Map<'_>) -> Result<Next, Halt> {
+///         Ok((evaluation.point.clone() + evaluation.residual.clone() * 0.5).into())
 ///     }
 /// }
 ///
 /// let start = Tensor::<2>::ones([4, 3], &burn::tensor::Device::flex());
 /// let map = |z: Tensor<2>| -z;
 /// let solution = drive(&mut Halfway, &Termination::default(), DriveOptions::default(), map, start)?;
+/// assert!(solution.stats.all_converged());
 /// assert_eq!(solution.stats.steps, 2);
 /// # Ok::<(), deq_solvers::SolveError>(())
 /// ```
@@ -42,8 +91,11 @@ pub trait Solver {
     /// Forgets earlier solves and prepares for one that starts at `start`.
     fn init(&mut self, start: &Tensor<2>);
 
-    /// The next point at which to evaluate the map.
-    fn step(&mut self, evaluation: &Evaluation) -> Tensor<2>;
+    /// The next point.
+    ///
+    /// # Errors
+    /// Passes on the [`Halt`] of an evaluation it asked for; it never makes one itself.
+    fn step(&mut self, evaluation: &Evaluation, map: &mut Map<'_>) -> Result<Next, Halt>;
 
     /// What to return when this evaluation is the best one. By default the image $f(z)$, which
     /// is already paid for and, for a contraction, closer to the fixed point than $z$.
@@ -56,6 +108,18 @@ pub trait Solver {
     fn initial_evaluations(&self) -> usize {
         0
     }
+
+    /// Whether the solver asks for products with the Jacobian, so that
+    /// [`DriveOptions::jvp`](crate::DriveOptions::jvp) is of use to it.
+    fn uses_jacobian_products(&self) -> bool {
+        false
+    }
+
+    /// The inverse Jacobian the solver has built, completed by the last evaluation of the solve.
+    /// By default a solver has none.
+    fn inverse_jacobian(&mut self, _last: &Evaluation) -> Option<InverseJacobian> {
+        None
+    }
 }
 
 impl<S: Solver + ?Sized> Solver for Box<S> {
@@ -63,8 +127,8 @@ impl<S: Solver + ?Sized> Solver for Box<S> {
         (**self).init(start);
     }
 
-    fn step(&mut self, evaluation: &Evaluation) -> Tensor<2> {
-        (**self).step(evaluation)
+    fn step(&mut self, evaluation: &Evaluation, map: &mut Map<'_>) -> Result<Next, Halt> {
+        (**self).step(evaluation, map)
     }
 
     fn output(&self, evaluation: &Evaluation) -> Tensor<2> {
@@ -73,5 +137,13 @@ impl<S: Solver + ?Sized> Solver for Box<S> {
 
     fn initial_evaluations(&self) -> usize {
         (**self).initial_evaluations()
+    }
+
+    fn uses_jacobian_products(&self) -> bool {
+        (**self).uses_jacobian_products()
+    }
+
+    fn inverse_jacobian(&mut self, last: &Evaluation) -> Option<InverseJacobian> {
+        (**self).inverse_jacobian(last)
     }
 }

@@ -16,6 +16,8 @@ pub enum Status {
     NonFinite,
     /// The time budget was used up.
     TimedOut,
+    /// The interrupt flag was set.
+    Interrupted,
 }
 
 impl Status {
@@ -25,7 +27,7 @@ impl Status {
     }
 
     /// The status of a whole: that of the part that went worst, from converged over stopped early
-    /// (iteration cap, stall, time) to failed (diverged, non-finite).
+    /// (stall, iteration cap, time, interrupt) to failed (diverged, non-finite).
     ///
     /// ```
     /// use deq_solvers::Status;
@@ -47,8 +49,9 @@ impl Status {
             Self::Stalled => 1,
             Self::MaxIterations => 2,
             Self::TimedOut => 3,
-            Self::Diverged => 4,
-            Self::NonFinite => 5,
+            Self::Interrupted => 4,
+            Self::Diverged => 5,
+            Self::NonFinite => 6,
         }
     }
 }
@@ -62,6 +65,7 @@ impl fmt::Display for Status {
             Self::Diverged => "the residual grew beyond the divergence ratio",
             Self::NonFinite => "the residual became NaN or infinite",
             Self::TimedOut => "the time budget was used up",
+            Self::Interrupted => "the solve was interrupted",
         })
     }
 }

@@ -9,8 +9,8 @@ use crate::SolveError;
 /// solve stops once every sample has converged or failed, or a limit is reached. NaN never
 /// passes a test.
 ///
-/// Defaults are TorchDEQ's (`f_max_iter` 40, `f_tol` 1e-3, `f_stop_mode` abs), whose stall rule is
-/// here for every solver. In `f32` a relative tolerance below 1e-6 may be out of reach: rounding
+/// Defaults are TorchDEQ's (`f_max_iter` 40, `f_tol` 1e-3, `f_stop_mode` abs) except for
+/// [`finish`](Self::finish); TorchDEQ's stall rule is here for every solver. In `f32` a relative tolerance below 1e-6 may be out of reach: rounding
 /// keeps the residual from falling further, and the solve then ends
 /// [`Stalled`](crate::Status::Stalled).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,10 +30,33 @@ pub struct Termination {
     /// A sample has diverged when its residual exceeds this multiple of its first residual;
     /// `None` never gives up. At least 1.
     pub divergence: Option<f64>,
-    /// Seconds after which the solve stops, tested once per evaluation; `None` has no limit.
+    /// Seconds after which the solve stops, tested before every evaluation; `None` has no limit.
     pub time_budget: Option<f64>,
-    /// Runs all `max_iter` steps and returns the last one instead of the best.
-    pub return_final: bool,
+    /// Measures the residual only at the first step, every so many after it, and the last: fewer
+    /// read-backs, and up to as many steps too many. At least 1. Steps in between cannot be a
+    /// sample's best.
+    pub check_every: usize,
+    /// What becomes of a sample that has converged while others have not.
+    pub finish: Finish,
+}
+
+/// What becomes of a sample that has converged while others have not, and which of its steps is
+/// returned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// It is frozen with its first step within the tolerance. Its state and statistics do not
+    /// change any more, bit for bit, whatever the rest of its batch does: its result is the one it
+    /// would have had alone (where the map treats samples on their own).
+    #[default]
+    Freeze,
+    /// It goes on until the whole batch is done, and its best step is returned, as in TorchDEQ.
+    /// The result can be far better than the tolerance, by as much as the batch's slowest sample
+    /// allows.
+    Best,
+    /// Every sample takes all `max_iter` steps, and the last is returned: TorchDEQ's
+    /// `return_final`.
+    Final,
 }
 
 /// How a residual is scaled before it is compared with the tolerance.
@@ -88,7 +111,8 @@ impl Default for Termination {
             stall: Some(Stall::default()),
             divergence: Some(1e4),
             time_budget: None,
-            return_final: false,
+            check_every: 1,
+            finish: Finish::default(),
         }
     }
 }
@@ -114,6 +138,12 @@ impl Termination {
             "tolerance",
             self.tolerance,
             "a number of at least 0",
+        )?;
+        SolveError::require(
+            self.check_every >= 1,
+            "check_every",
+            self.check_every,
+            "at least 1",
         )?;
         if let Some(stall) = &self.stall {
             SolveError::require(

@@ -2,30 +2,30 @@
 
 use std::time::Duration;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use deq_solvers::{
-    AndersonConfig, BroydenConfig, DriveOptions, Norm, PicardConfig, Solution, SolveConfig,
-    SolveError, SolverConfig, Stall, State, Status, StopMode,
+    DriveOptions, Finish, Norm, Solution, SolveConfig, SolveError, SolverConfig, Stall, State,
+    Status, StopMode,
 };
 
 type Matrix = Tensor<2>;
 
-fn solvers() -> [SolverConfig; 3] {
-    [
-        SolverConfig::picard(),
-        SolverConfig::anderson(),
-        SolverConfig::broyden(),
-    ]
+/// Every solver that runs under the driver by itself.
+fn solvers() -> Vec<SolverConfig> {
+    let mut solvers = SolverConfig::all();
+    solvers.retain(|solver| !matches!(solver, SolverConfig::Robust(_)));
+    solvers
 }
 
 fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.to_data().iter::<f32>().collect()
 }
 
-/// `b + z A` with a contraction of rate about 0.8, different for each sample through `b`.
+/// `b + z A` with a symmetric contraction of rate about 0.8, different for each sample through
+/// `b`.
 fn affine(device: &Device) -> impl Fn(Matrix) -> Matrix + use<> {
     let a = Matrix::from_floats(
-        [[0.5, 0.3, 0.0], [-0.3, 0.5, 0.2], [0.1, 0.0, -0.7]],
+        [[0.6, 0.3, 0.0], [0.3, -0.4, 0.2], [0.0, 0.2, -0.5]],
         device,
     );
     move |z: Matrix| {
@@ -65,7 +65,8 @@ fn every_solver_finds_the_fixed_point_and_reports_its_residual() {
             for (ours, again) in solution.stats.residuals.iter().zip(values(&recomputed)) {
                 assert!((ours - f64::from(again)).abs() < 1e-6, "{ours} {again}");
             }
-            assert_eq!(solution.stats.trace.len(), solution.stats.evaluations);
+            let last = solution.stats.trace.last().expect("a measured step");
+            assert_eq!(last.evaluations, solution.stats.evaluations);
         }
     }
 }
@@ -153,56 +154,6 @@ fn no_steps_return_the_start_unevaluated() {
             assert_eq!(solution.stats.status, vec![Status::MaxIterations; 2]);
             assert_eq!(solution.stats.residuals, vec![f64::INFINITY; 2]);
             assert_eq!(solution.stats.evaluations, 0);
-        }
-    }
-}
-
-#[test]
-fn a_broken_sample_fails_alone() {
-    for device in deq_devices::all() {
-        for solver in solvers() {
-            let config = SolveConfig::new(solver)
-                .with_tolerance(1e-4)
-                .with_max_iter(60);
-            let clean = run(&config, affine(&device), Matrix::zeros([4, 3], &device));
-            for poison in [f32::NAN, f32::INFINITY] {
-                let mut start = vec![0.0f32; 12];
-                start[4] = poison;
-                let start = Matrix::from_data(TensorData::new(start, [4, 3]), &device);
-                let solution = run(&config, affine(&device), start);
-                assert_eq!(solution.stats.status[1], Status::NonFinite);
-                for sample in [0, 2, 3] {
-                    assert_eq!(solution.stats.status[sample], Status::Converged);
-                    let row = |of: &Matrix| values(&of.clone().narrow(0, sample, 1));
-                    for (a, b) in row(&solution.state).iter().zip(row(&clean.state)) {
-                        assert!((a - b).abs() < 1e-3, "{config:?}");
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn a_sample_that_breaks_on_the_way_keeps_its_best_state() {
-    for device in deq_devices::all() {
-        for solver in solvers() {
-            let config = SolveConfig::new(solver)
-                .with_tolerance(0.0)
-                .with_max_iter(10);
-            let mut calls = 0;
-            let map = affine(&device);
-            let solution = run(
-                &config,
-                |z: Matrix| {
-                    calls += 1;
-                    map(z) * if calls == 4 { f32::NAN } else { 1.0 }
-                },
-                Matrix::zeros([2, 3], &device),
-            );
-            assert_eq!(solution.stats.status, vec![Status::NonFinite; 2]);
-            assert_eq!(solution.stats.evaluations, 4, "stops at once");
-            assert!(values(&solution.state).iter().all(|v| v.is_finite()));
         }
     }
 }
@@ -315,9 +266,9 @@ fn modes_and_norms_measure_what_they_say() {
 fn the_best_step_is_returned_unless_the_final_one_is_asked_for() {
     for device in deq_devices::all() {
         // The residual is smallest at the third evaluation.
-        let rises = |return_final: bool| {
+        let rises = |finish: Finish| {
             let mut config = SolveConfig::default().with_max_iter(6).with_tolerance(0.0);
-            config.termination.return_final = return_final;
+            config.termination.finish = finish;
             let mut calls = 0i32;
             let map = move |z: Matrix| {
                 calls += 1;
@@ -325,89 +276,9 @@ fn the_best_step_is_returned_unless_the_final_one_is_asked_for() {
             };
             run(&config, map, Matrix::zeros([1, 1], &device)).stats
         };
-        assert_eq!(rises(false).best_steps, vec![3]);
-        assert_eq!(rises(true).best_steps, vec![6]);
-    }
-}
-
-#[test]
-fn every_option_of_a_solver_changes_its_iterates() {
-    for device in deq_devices::all() {
-        let iterate = |solver: SolverConfig| {
-            let config = SolveConfig::new(solver)
-                .with_tolerance(0.0)
-                .with_max_iter(7);
-            let start = Matrix::zeros([2, 3], &device);
-            values(&run(&config, affine(&device), start).point)
-        };
-        let picard = |damping| iterate(SolverConfig::Picard(PicardConfig { damping }));
-        assert_ne!(picard(1.0), picard(0.5));
-
-        let base = AndersonConfig::default();
-        let anderson = |config: AndersonConfig| iterate(SolverConfig::Anderson(config));
-        let changed = [
-            AndersonConfig {
-                window: 2,
-                ..base.clone()
-            },
-            AndersonConfig {
-                regularization: 1.0,
-                ..base.clone()
-            },
-            AndersonConfig {
-                damping: 0.5,
-                ..base.clone()
-            },
-        ];
-        for config in changed {
-            assert_ne!(anderson(base.clone()), anderson(config));
-        }
-
-        let broyden = |memory| iterate(SolverConfig::Broyden(BroydenConfig { memory }));
-        assert_ne!(broyden(None), broyden(Some(1)));
-    }
-}
-
-#[test]
-fn options_out_of_range_are_refused_by_name() {
-    let refused = |json: &str| {
-        let config: SolveConfig = serde_json::from_str(json).expect("well-formed");
-        match config.validate() {
-            Err(SolveError::InvalidConfig { field, .. }) => field,
-            other => panic!("{json}: {other:?}"),
-        }
-    };
-    let solver = |json: &str| refused(&format!(r#"{{"solver": {json}}}"#));
-    assert_eq!(solver(r#"{"kind": "picard", "damping": 0.0}"#), "damping");
-    assert_eq!(solver(r#"{"kind": "anderson", "window": 1}"#), "window");
-    assert_eq!(solver(r#"{"kind": "anderson", "damping": 2.0}"#), "damping");
-    assert_eq!(
-        solver(r#"{"kind": "anderson", "regularization": -1.0}"#),
-        "regularization"
-    );
-    assert_eq!(solver(r#"{"kind": "broyden", "memory": 0}"#), "memory");
-    let termination = |json: &str| refused(&format!(r#"{{"termination": {json}}}"#));
-    assert_eq!(termination(r#"{"tolerance": -1.0}"#), "tolerance");
-    assert_eq!(termination(r#"{"divergence": 0.5}"#), "divergence");
-    assert_eq!(termination(r#"{"time_budget": -1.0}"#), "time_budget");
-    assert_eq!(termination(r#"{"stall": {"window": 1}}"#), "stall.window");
-    assert_eq!(
-        termination(r#"{"stall": {"improvement": 1.0}}"#),
-        "stall.improvement"
-    );
-    assert_eq!(termination(r#"{"stall": {"within": 0.5}}"#), "stall.within");
-}
-
-#[test]
-fn unknown_options_are_refused() {
-    for json in [
-        r#"{"solver": {"kind": "newton"}}"#,
-        r#"{"solver": {"kind": "picard", "window": 5}}"#,
-        r#"{"solver": {"kind": "anderson", "beta": 1.0}}"#,
-        r#"{"termination": {"max_iters": 5}}"#,
-        r#"{"f_max_iter": 5}"#,
-    ] {
-        assert!(serde_json::from_str::<SolveConfig>(json).is_err(), "{json}");
+        assert_eq!(rises(Finish::Freeze).best_steps, vec![3]);
+        assert_eq!(rises(Finish::Best).best_steps, vec![3]);
+        assert_eq!(rises(Finish::Final).best_steps, vec![6]);
     }
 }
 

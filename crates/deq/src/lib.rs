@@ -41,6 +41,7 @@ pub use deq_implicit as implicit;
 pub use deq_regularizers as regularizers;
 pub use deq_solvers as solvers;
 
+pub mod parity;
 pub mod torchdeq;
 
 pub use deq_solvers::SolveError;
@@ -50,6 +51,7 @@ pub mod prelude {
     pub use deq_implicit::{CallOptions, Core, Deq, DeqConfig, Gradient, Solved, States};
     pub use deq_regularizers::WeightNormConfig;
     pub use deq_solvers::{
-        SolveConfig, SolveError, SolveStats, SolverConfig, State, Status, StopMode, Termination,
+        Finish, SolveConfig, SolveError, SolveStats, SolverConfig, State, Status, StopMode,
+        Termination,
     };
 }

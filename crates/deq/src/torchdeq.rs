@@ -14,8 +14,8 @@
 use deq_implicit::{Core, DeqConfig, Emit, Eval, Gradient, Phantom, States};
 use deq_regularizers::WeightNormConfig;
 use deq_solvers::{
-    AndersonConfig, BroydenConfig, PicardConfig, SolveConfig, SolveError, SolverConfig, StopMode,
-    Termination,
+    AndersonConfig, BroydenConfig, Finish, Mixing, PicardConfig, Regularization, SolveConfig,
+    SolveError, SolverConfig, StopMode, Termination,
 };
 use serde::{Deserialize, Serialize};
 
@@ -288,11 +288,12 @@ impl Options {
                 }
                 Solver::Anderson => SolverConfig::Anderson(AndersonConfig {
                     window: self.m.unwrap_or(6),
-                    regularization: self.lam.unwrap_or(1e-4),
-                    damping: 1.0,
+                    mixing: Mixing::Gram(Regularization::Absolute(self.lam.unwrap_or(1e-4))),
+                    ..AndersonConfig::default()
                 }),
                 Solver::Broyden => SolverConfig::Broyden(BroydenConfig {
-                    memory: self.lbfgs_thres,
+                    memory: self.lbfgs_thres.unwrap_or(max_iter.max(1)),
+                    ..BroydenConfig::default()
                 }),
             },
             termination: Termination {
@@ -302,7 +303,7 @@ impl Options {
                 },
                 tolerance,
                 max_iter,
-                return_final: simple,
+                finish: if simple { Finish::Final } else { Finish::Best },
                 ..Termination::default()
             },
         }

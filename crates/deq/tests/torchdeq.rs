@@ -2,7 +2,7 @@
 
 use deq::implicit::{DeqConfig, Gradient};
 use deq::regularizers::WeightNormConfig;
-use deq::solvers::SolveError;
+use deq::solvers::{Finish, SolveError};
 use deq::torchdeq::Options;
 
 fn options(json: &str) -> Options {
@@ -17,7 +17,9 @@ fn described(json: &str) -> (DeqConfig, Option<WeightNormConfig>) {
 #[test]
 fn nothing_given_is_torchdeqs_default() {
     let (deq, norm) = described("{}");
-    assert_eq!(deq, DeqConfig::default());
+    let mut expected = DeqConfig::default();
+    expected.forward.termination.finish = Finish::Best;
+    assert_eq!(deq, expected);
     assert_eq!(norm, Some(WeightNormConfig::default()));
 }
 

@@ -10,9 +10,10 @@ use serde::Serialize;
 pub(crate) type Replay = fn(&Fixture, &Device) -> Result<Results, FixtureError>;
 
 /// What `verify` knows, by the name of the fixture folder with dashes.
-pub(crate) const VERIFIABLE: [(&str, Replay); 2] = [
+pub(crate) const VERIFIABLE: [(&str, Replay); 3] = [
     ("deq-inr", deq_inr::parity::replay),
     ("norms", deq::regularizers::parity::replay),
+    ("solvers", deq::parity::replay),
 ];
 
 /// A model of the zoo.

@@ -155,7 +155,9 @@ impl Preset {
             Self::Siren4x256 => (Filter::SirenLike {}, 4, 256),
             Self::Video1x2048 => (Filter::SirenLike {}, 1, 2048),
         };
-        let deq = DeqConfig::default().with_gradient(Gradient::phantom(3, 1.0));
+        let mut deq = DeqConfig::default().with_gradient(Gradient::phantom(3, 1.0));
+        // As in the reference: a rendering goes on until its slowest point has converged.
+        deq.forward.termination.finish = Finish::Best;
         let picture = InrConfig {
             filter,
             layers,

@@ -143,6 +143,7 @@ fn fixed_point(
         .with_tolerance(2e-7)
         .with_max_iter(3000);
     config.termination.mode = StopMode::Relative;
+    config.termination.finish = Finish::Best;
     let map = |z| model.f.forward(first.clone(), &injections, z);
     let solution = config.solve(map, start).map_err(FixtureError::replay)?;
     Ok(solution.state)

@@ -1,0 +1,197 @@
+//! The one loop behind every solver.
+
+mod best;
+mod map;
+mod progress;
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+
+use crate::{
+    Evaluation, Next, Norm, Observer, Solution, SolveError, Solver, State, StepEvent, StopMode,
+    Termination,
+};
+use best::{Best, Samples};
+pub(crate) use map::epsilon;
+use map::{Budget, Reason};
+pub use map::{Halt, Jvp, Map};
+use progress::Progress;
+
+/// What else a solve should do on its way.
+#[derive(Default)]
+pub struct DriveOptions<'a> {
+    /// Steps whose best state so far is kept, in [`Solution::samples`].
+    pub sample_at: Vec<usize>,
+    /// Who watches.
+    pub observer: Option<&'a mut dyn Observer>,
+    /// Ends the solve once it is set, from a `Ctrl-C` handler or another thread. Tested before
+    /// every evaluation.
+    pub interrupt: Option<&'a AtomicBool>,
+    /// Computes $J v$ for solvers that ask for it (Newton–Krylov), in place of finite
+    /// differences.
+    pub jvp: Option<&'a mut Jvp<'a>>,
+}
+
+/// Solves `map(z) = z` from `start`: the one loop behind every solver.
+///
+/// Each round evaluates the map, measures every sample's residual (the one read-back, of as many
+/// numbers as there are samples; only every [`Termination::check_every`] rounds if so asked), keeps
+/// the best step of each sample, and asks the solver for the next point until [`Termination`] ends
+/// it. Bookkeeping beyond the solver's own memory is two states: the best point and its output.
+///
+/// Departures from TorchDEQ, all of them deliberate:
+/// - The residual is always $\lVert f(z) - z \rVert$; TorchDEQ multiplies it by the damping of its
+///   fixed-point iteration.
+/// - Anderson's first two evaluations and Broyden's start count as steps that can be the best one.
+/// - A sample that has converged is frozen, so that its result does not depend on its batch
+///   ([`Finish::Freeze`]; [`Finish::Best`] is TorchDEQ's rule).
+/// - A sample fails alone: NaN ends [`NonFinite`](crate::Status::NonFinite) and the best state
+///   from before is returned, where TorchDEQ's mask arithmetic returns NaN.
+/// - Divergence, time and (beyond Broyden) stall end a solve.
+///
+/// # Errors
+/// [`SolveError`] when the start is empty or its parts disagree about the batch, when the map
+/// changes shapes or captures an autodiff tensor, and when an option is out of range or of no use
+/// to the solver. A solve that runs returns `Ok`, however it ends: see [`SolveStats::status`].
+pub fn drive<S: State>(
+    solver: &mut impl Solver,
+    termination: &Termination,
+    options: DriveOptions<'_>,
+    mut map: impl FnMut(S) -> S,
+    start: S,
+) -> Result<Solution<S>, SolveError> {
+    termination.validate()?;
+    start.samples()?;
+    let shapes = start.shapes();
+    let mut on_matrices = |point| {
+        let image = map(S::from_matrix(point, &shapes));
+        let found = image.shapes();
+        if found != shapes {
+            return Err(SolveError::ShapeChanged {
+                expected: shapes.clone(),
+                found,
+            });
+        }
+        let image = image.into_matrix();
+        if image.is_autodiff() {
+            return Err(SolveError::CapturedAutodiff);
+        }
+        Ok(image)
+    };
+    let start = start.into_matrix().inner();
+    let solution = run(solver, termination, options, &mut on_matrices, start)?;
+    Ok(solution.map(|matrix| S::from_matrix(matrix, &shapes)))
+}
+
+fn run(
+    solver: &mut dyn Solver,
+    termination: &Termination,
+    options: DriveOptions<'_>,
+    function: &mut dyn FnMut(Tensor<2>) -> Result<Tensor<2>, SolveError>,
+    start: Tensor<2>,
+) -> Result<Solution<Tensor<2>>, SolveError> {
+    if options.jvp.is_some() && !solver.uses_jacobian_products() {
+        return Err(SolveError::UnusedJvp);
+    }
+    let mut observer = options.observer;
+    let batch = start.dims()[0];
+    let mut progress = Progress::new(termination, batch);
+    let mut best = Best::new(&start);
+    let mut samples = Samples::new(options.sample_at);
+    let mut map = Map {
+        function,
+        jvp: options.jvp.map(|jvp| jvp as &mut Jvp<'_>),
+        evaluations: 0,
+        budget: Budget {
+            started: Instant::now(),
+            seconds: termination.time_budget,
+            interrupt: options.interrupt,
+        },
+        tolerance: termination.tolerance,
+        residuals: vec![f64::INFINITY; batch],
+        active: vec![true; batch],
+        broken: vec![false; batch],
+    };
+    let (mut step, mut rounds) = (0, 0);
+    let mut inverse_jacobian = None;
+
+    if termination.max_iter > 0 {
+        solver.init(&start);
+        let mut next = Next::Point(start);
+        loop {
+            let evaluation = match next {
+                Next::Point(point) => map.evaluate_anyway(point)?,
+                Next::Evaluated(evaluation) => evaluation,
+            };
+            rounds += 1;
+            step = rounds - solver.initial_evaluations().min(rounds);
+            let last = step >= termination.max_iter;
+            if last || (rounds - 1) % termination.check_every == 0 {
+                let residuals = measure(termination, &evaluation);
+                let improved = progress.record(step, map.evaluations, &residuals);
+                if let Some(observer) = observer.as_deref_mut() {
+                    observer.observe(&StepEvent {
+                        step,
+                        evaluations: map.evaluations,
+                        residuals: progress.current(),
+                        evaluation: &evaluation,
+                    });
+                }
+                best.update(&improved, &evaluation, solver);
+                map.residuals.clear();
+                map.residuals.extend_from_slice(progress.current());
+            }
+            samples.take(step, best.output());
+            if let Some(status) = map.budget.exhausted() {
+                progress.stop(status);
+            }
+            if last || progress.is_over() {
+                inverse_jacobian = solver.inverse_jacobian(&evaluation);
+                break;
+            }
+            map.active.copy_from_slice(progress.active());
+            next = match solver.step(&evaluation, &mut map) {
+                Ok(next) => next,
+                Err(Halt(Reason::Failed(error))) => return Err(error),
+                Err(Halt(Reason::Stopped(status))) => {
+                    progress.stop(status);
+                    inverse_jacobian = solver.inverse_jacobian(&evaluation);
+                    break;
+                }
+            };
+            progress.fail(&mut map.broken);
+            if progress.any_held() {
+                next = best.hold(progress.active(), next);
+            }
+        }
+    }
+
+    let evaluations = map.evaluations;
+    let stats = progress.into_stats(step, evaluations);
+    let (point, state) = best.into_parts();
+    Ok(Solution {
+        samples: samples.finish(&state),
+        state,
+        point,
+        inverse_jacobian,
+        stats,
+    })
+}
+
+/// Each sample's residual, read back to the host in one transfer.
+fn measure(termination: &Termination, evaluation: &Evaluation) -> Vec<f64> {
+    let norm = |matrix: &Tensor<2>| match termination.norm {
+        Norm::L2 => matrix.clone().square().sum_dim(1).sqrt(),
+        Norm::Rms => matrix.clone().square().mean_dim(1).sqrt(),
+        Norm::Max => matrix.clone().abs().max_dim(1),
+    };
+    let absolute = norm(&evaluation.residual);
+    let scaled = match termination.mode {
+        StopMode::Absolute => absolute,
+        StopMode::Relative => absolute / (norm(&evaluation.image) + 1e-9),
+        StopMode::AbsoluteRelative => absolute / (norm(&evaluation.image) + 1.0),
+    };
+    scaled.into_data().iter::<f64>().collect()
+}
