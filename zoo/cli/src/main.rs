@@ -1,8 +1,8 @@
 //! `deq-zoo`: the command line of DEQ Zoo.
 //!
-//! Exit codes: 0 when all went well, 1 when `verify` found a tensor out of tolerance, 2 when the
-//! request could not be carried out (wrong usage, a broken file, a missing device, a fit that
-//! failed).
+//! Exit codes: 0 when all went well, 1 when `verify` found a tensor out of tolerance or a sample of
+//! `solve` did not converge, 2 when the request could not be carried out (wrong usage, a broken
+//! file, a missing device, a fit that failed).
 
 mod commands;
 mod run_folder;
@@ -12,10 +12,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Deep equilibrium models: fit them, verify them, list them.
+/// Deep equilibrium models: fit them, verify them, list them, and try their solvers.
 ///
-/// Exit codes: 0 success; 1 a verified tensor is out of tolerance; 2 the request could not be
-/// carried out.
+/// Exit codes: 0 success; 1 a verified tensor is out of tolerance, or a sample of a solve did not
+/// converge; 2 the request could not be carried out.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
@@ -31,6 +31,12 @@ enum Command {
     Fit(Box<commands::fit::Arguments>),
     /// Compare a model with numbers of its reference implementation.
     Verify(commands::verify::Arguments),
+    /// Solve a test problem and show how its residual falls.
+    ///
+    /// Ctrl-C ends the solve and prints what was reached. Exit codes: 0 when every sample of every
+    /// solver converged, 1 when one did not, 2 when nothing could be solved. --list and --table
+    /// exit with 0.
+    Solve(Box<commands::solve::Arguments>),
     /// List the devices: which are compiled in, and which this machine has.
     Devices(commands::devices::Arguments),
 }
@@ -41,6 +47,7 @@ fn main() -> ExitCode {
         Command::List(arguments) => commands::list::run(&arguments),
         Command::Fit(arguments) => commands::fit::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
+        Command::Solve(arguments) => commands::solve::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
     };
     match outcome {

@@ -1,40 +1,13 @@
 //! The command line as a user meets it.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
 use deq_datasets::{Audio, Frames, Image};
 use serde_json::Value;
 
-fn deq_zoo(arguments: &[&str]) -> Assert {
-    let mut command = Command::cargo_bin("deq-zoo").expect("the binary is built");
-    command.args(arguments).assert()
-}
-
-fn stdout(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stdout.clone()).expect("UTF-8")
-}
-
-fn stderr(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stderr.clone()).expect("UTF-8")
-}
-
-fn json(assert: &Assert) -> Value {
-    serde_json::from_str(&stdout(assert)).expect("JSON")
-}
-
-/// A refused request: exit code 2 and a message with all of these words.
-fn refused(arguments: &[&str], words: &[&str]) {
-    let message = stderr(&deq_zoo(arguments).code(2));
-    for word in words {
-        assert!(message.contains(word), "{arguments:?}: {message}");
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a UTF-8 path")
-}
+use common::{deq_zoo, json, refused, stderr, stdout, text};
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -152,7 +152,13 @@ fn run(
                 break;
             }
             map.active.copy_from_slice(progress.active());
-            next = match solver.step(&evaluation, &mut map) {
+            let stepped = solver.step(&evaluation, &mut map);
+            // The solver may have used up a budget without noticing.
+            let stepped = match map.budget.exhausted() {
+                Some(status) if stepped.is_ok() => Err(Halt(Reason::Stopped(status))),
+                _ => stepped,
+            };
+            next = match stepped {
                 Ok(next) => next,
                 Err(Halt(Reason::Failed(error))) => return Err(error),
                 Err(Halt(Reason::Stopped(status))) => {

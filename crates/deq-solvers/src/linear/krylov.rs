@@ -21,6 +21,8 @@ pub(crate) fn gmres(
 ) -> Result<Tensor<2>, Halt> {
     let [batch, features] = at.point.dims();
     let epsilon = crate::driver::epsilon(at.point.dtype());
+    // What a difference quotient of this step resolves, against vectors of length one.
+    let noise = epsilon / relative_step;
     // More vectors than features are never independent.
     let dimensions = dimensions.min(features);
     let lengths: Vec<f64> = norm(&at.residual).into_data().iter::<f64>().collect();
@@ -67,7 +69,9 @@ pub(crate) fn gmres(
     }
     // Over the whole basis, unused vectors included: how many are used depends on the batch, and
     // the order of a sum on how many terms it has.
-    let weights = samples.iter().flat_map(|sample| sample.solve(dimensions));
+    let weights = samples
+        .iter()
+        .flat_map(|sample| sample.solve(dimensions, noise));
     let weights = column(weights.collect(), &at.point).reshape([batch, dimensions, 1]);
     Ok(combine(&basis, weights))
 }
@@ -139,18 +143,19 @@ impl Hessenberg {
         self.done = exhausted || (sine * residual).abs() <= reduction * self.start;
     }
 
-    /// The weights of the basis vectors, padded with zeros to `size`.
-    fn solve(&self, size: usize) -> Vec<f64> {
+    /// The weights of the basis vectors, padded with zeros to `size`. A direction that the
+    /// operator hardly moves, as far as its products can tell, is left out: its weight would be
+    /// noise without bound.
+    fn solve(&self, size: usize, noise: f64) -> Vec<f64> {
         let mut weights = vec![0.0; size];
         let largest = self.columns.iter().enumerate();
-        let largest = largest.fold(0.0, |most: f64, (i, column)| most.max(column[i].abs()));
+        let largest = largest.fold(1.0, |most: f64, (i, column)| most.max(column[i].abs()));
         for i in (0..self.columns.len()).rev() {
             let known: f64 = (i + 1..self.columns.len())
                 .map(|j| self.columns[j][i] * weights[j])
                 .sum();
             let pivot = self.columns[i][i];
-            // A singular operator leaves the direction undetermined: it is left out.
-            if pivot.abs() > f64::EPSILON * largest {
+            if pivot.abs() > noise * largest {
                 weights[i] = (self.rhs[i] - known) / pivot;
             }
         }

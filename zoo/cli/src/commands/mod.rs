@@ -1,6 +1,7 @@
 pub(crate) mod devices;
 pub(crate) mod fit;
 pub(crate) mod list;
+pub(crate) mod solve;
 pub(crate) mod verify;
 
 use std::io::Write;
