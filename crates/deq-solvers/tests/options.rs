@@ -63,6 +63,11 @@ fn every_option_of_a_solver_changes_its_iterates() {
     let stage = |max_iter| Stage {
         solver: SolverConfig::picard(),
         max_iter,
+        afresh: false,
+    };
+    let searching_stage = || Stage {
+        solver: broyden(searching(LineSearch::default())),
+        ..stage(6)
     };
     let robust = |stages| SolverConfig::Robust(RobustConfig { stages });
     let mut pairs = vec![
@@ -85,7 +90,7 @@ fn every_option_of_a_solver_changes_its_iterates() {
         (
             broyden(small.clone()),
             broyden(BroydenConfig {
-                overflow: Overflow::Restart,
+                overflow: Overflow::Overwrite,
                 ..small
             }),
         ),
@@ -157,7 +162,17 @@ fn every_option_of_a_solver_changes_its_iterates() {
                 stage(2),
                 Stage {
                     solver: SolverConfig::broyden(),
-                    max_iter: 7,
+                    ..stage(7)
+                },
+            ]),
+        ),
+        (
+            robust(vec![searching_stage(), stage(3)]),
+            robust(vec![
+                searching_stage(),
+                Stage {
+                    afresh: true,
+                    ..stage(3)
                 },
             ]),
         ),

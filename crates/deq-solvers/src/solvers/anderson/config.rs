@@ -59,7 +59,7 @@ impl Default for AndersonConfig {
             mixing: Mixing::default(),
             damping: 1.0,
             delay: 0,
-            overflow: Overflow::default(),
+            overflow: Overflow::Overwrite,
             safeguard: None,
         }
     }

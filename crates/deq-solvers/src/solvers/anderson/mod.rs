@@ -176,6 +176,13 @@ struct Differences {
     stored: usize,
 }
 
+/// The newest difference, and where it is stored.
+struct Difference {
+    slot: usize,
+    point: Tensor<2>,
+    residual: Tensor<2>,
+}
+
 impl Differences {
     /// A window of `window` evaluations, which have one difference fewer.
     fn new(window: usize, like: &Tensor<2>) -> Self {
@@ -198,33 +205,27 @@ impl Differences {
         self.stored.min(slots)
     }
 
-    /// Stores the difference to the last evaluation; returns its slot.
-    fn push(&mut self, evaluation: &Evaluation) -> Option<usize> {
+    /// Stores the difference to the last evaluation; returns it with its slot.
+    fn push(&mut self, evaluation: &Evaluation) -> Option<Difference> {
         let last = self.last.replace(evaluation.clone())?;
         let [_, slots, _] = self.points.dims();
         let slot = self.stored % slots;
         self.stored += 1;
-        put_row(
-            &mut self.points,
+        let point = evaluation.point.clone() - last.point;
+        let residual = evaluation.residual.clone() - last.residual;
+        put_row(&mut self.points, slot, point.clone());
+        put_row(&mut self.residuals, slot, residual.clone());
+        Some(Difference {
             slot,
-            evaluation.point.clone() - last.point,
-        );
-        let change = evaluation.residual.clone() - last.residual;
-        put_row(&mut self.residuals, slot, change);
-        Some(slot)
+            point,
+            residual,
+        })
     }
 
     fn forget(&mut self, samples: &Tensor<2, Bool>) {
         for rows in [&mut self.points, &mut self.residuals] {
             forget_rows(rows, samples);
         }
-    }
-
-    /// The slots from the newest difference to the oldest.
-    fn newest_first(&self) -> impl Iterator<Item = usize> {
-        let [_, slots, _] = self.points.dims();
-        let stored = self.stored;
-        (0..self.filled()).map(move |age| (stored - 1 - age) % slots)
     }
 }
 

@@ -1,6 +1,8 @@
+use std::collections::VecDeque;
+
 use burn::tensor::{Bool, Tensor};
 
-use super::{Differences, Mixture, forget_rows, put_row, window_of_zeros};
+use super::{Mixture, forget_rows, put_row, window_of_zeros};
 use crate::driver::epsilon;
 use crate::inverse_jacobian::{combine, products};
 use crate::mask::{finite_or_zero, norm};
@@ -12,7 +14,10 @@ use crate::{Evaluation, InverseJacobian};
 /// $S R^{-1}$ comes from applying to $S$ what turns $Y$ into $Q$: no triangular system is left.
 #[derive(Clone, Debug)]
 pub(super) struct Qr {
-    differences: Differences,
+    /// Differences of points and residuals, newest first. Apart, and not in one tensor: each is
+    /// read on its own, and reading a row out of a tensor of rows is a slow copy.
+    differences: VecDeque<(Tensor<2>, Tensor<2>)>,
+    last: Option<Evaluation>,
     /// $Q$ and $S R^{-1}$.
     orthonormal: Tensor<3>,
     images: Tensor<3>,
@@ -22,7 +27,8 @@ impl Qr {
     pub(super) fn new(window: usize, like: &Tensor<2>) -> Self {
         let zeros = window_of_zeros(window - 1, like);
         Self {
-            differences: Differences::new(window, like),
+            differences: VecDeque::with_capacity(window - 1),
+            last: None,
             orthonormal: zeros.clone(),
             images: zeros,
         }
@@ -31,12 +37,9 @@ impl Qr {
     /// Orthonormalises the differences, newest first, so that it is the oldest that are left out
     /// when some depend on each other.
     fn factorise(&mut self) {
-        let tiny = 100.0 * epsilon(self.differences.points.dtype());
-        let slots: Vec<usize> = self.differences.newest_first().collect();
-        for (place, slot) in slots.into_iter().enumerate() {
-            let row = |rows: &Tensor<3>| rows.clone().narrow(1, slot, 1).squeeze_dim::<2>(1);
-            let mut residual = row(&self.differences.residuals);
-            let mut point = row(&self.differences.points);
+        for (place, (point, residual)) in self.differences.iter().enumerate() {
+            let (mut point, mut residual) = (point.clone(), residual.clone());
+            let tiny = 100.0 * epsilon(residual.dtype());
             let size = norm(&residual);
             if place > 0 {
                 let orthonormal = self.orthonormal.clone().narrow(1, 0, place);
@@ -58,17 +61,29 @@ impl Qr {
 
 impl Mixture for Qr {
     fn entries(&self) -> usize {
-        self.differences.entries()
+        self.differences.len() + usize::from(self.last.is_some())
     }
 
     fn push(&mut self, evaluation: &Evaluation) {
-        if self.differences.push(evaluation).is_some() {
-            self.factorise();
-        }
+        let Some(last) = self.last.replace(evaluation.clone()) else {
+            return;
+        };
+        let [_, slots, _] = self.orthonormal.dims();
+        self.differences.truncate(slots - 1);
+        self.differences.push_front((
+            evaluation.point.clone() - last.point,
+            evaluation.residual.clone() - last.residual,
+        ));
+        self.factorise();
     }
 
     fn forget(&mut self, samples: &Tensor<2, Bool>) {
-        self.differences.forget(samples);
+        for (point, residual) in &mut self.differences {
+            for column in [point, residual] {
+                let mask = samples.clone().expand(column.shape());
+                column.inplace(|column| column.mask_fill(mask, 0.0));
+            }
+        }
         for rows in [&mut self.orthonormal, &mut self.images] {
             forget_rows(rows, samples);
         }
