@@ -69,6 +69,13 @@ impl Backend {
         }
     }
 
+    /// Whether it computes in `f64`. burn says so of wgpu too where the device knows the type, but
+    /// shaders have no elementary functions for it: `tanh` came out wrong by half on Mesa's
+    /// software Vulkan.
+    pub fn computes_f64(self) -> bool {
+        matches!(self, Self::Flex | Self::NdArray | Self::Cuda)
+    }
+
     /// Whether it computes on a GPU (or on software that stands in for one).
     pub fn is_gpu(self) -> bool {
         !matches!(self, Self::Flex | Self::NdArray)
@@ -243,8 +250,23 @@ pub fn compiled() -> Vec<Backend> {
 /// # Panics
 /// When no backend is compiled in: a loop over no device would make every test pass.
 pub fn all() -> Vec<Device> {
-    let devices: Vec<Device> = compiled()
+    let devices = default_devices(|_| true);
+    assert!(
+        !devices.is_empty(),
+        "no backend is compiled in: enable a feature of deq-devices such as `flex`"
+    );
+    devices
+}
+
+/// Those devices of [`all`] that compute in `f64`; none in a build for wgpu alone.
+pub fn double_precision() -> Vec<Device> {
+    default_devices(Backend::computes_f64)
+}
+
+fn default_devices(suits: impl Fn(Backend) -> bool) -> Vec<Device> {
+    compiled()
         .into_iter()
+        .filter(|&backend| suits(backend))
         .filter_map(|backend| {
             let name = DeviceName {
                 backend,
@@ -252,12 +274,7 @@ pub fn all() -> Vec<Device> {
             };
             name.device().ok()
         })
-        .collect();
-    assert!(
-        !devices.is_empty(),
-        "no backend is compiled in: enable a feature of deq-devices such as `flex`"
-    );
-    devices
+        .collect()
 }
 
 #[cfg(test)]

@@ -2,14 +2,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use deq_solvers::{SolveConfig, SolveStats, State};
+use deq_solvers::{InverseJacobian, SolveConfig, SolveStats, State};
 
 use crate::node::replace_gradient;
+use crate::{Neumann, ReuseInverse};
 
 /// Where the backward pass leaves the statistics of its adjoint solve.
 pub(crate) type AdjointStats = Arc<Mutex<Option<SolveStats>>>;
 
-/// Makes the gradient of `tracked`, one tracked step from the fixed point, the implicit one.
+/// How the backward pass gets from the loss gradient $g$ to the adjoint $u$.
+pub(crate) enum Backward {
+    /// It solves $u = g + J^\top u$.
+    Solve(SolveConfig),
+    /// It sums terms of the Neumann series.
+    Neumann(Neumann),
+    /// It takes $u = -B^\top g$; without an inverse Jacobian, after no step at all, $u = g$.
+    Reuse(Option<InverseJacobian>, ReuseInverse),
+}
+
+/// Gives `tracked`, one tracked step from the fixed point, the gradient that `backward` makes.
 ///
 /// `args` are the plain arguments of the map. The Jacobian is taken at `tracked` itself, which is
 /// one step closer to the fixed point than the solver's result.
@@ -17,7 +28,7 @@ pub(crate) fn attach<A, S, F>(
     tracked: S,
     args: A,
     map: Arc<F>,
-    backward: &SolveConfig,
+    backward: Backward,
     stats: AdjointStats,
 ) -> S
 where
@@ -28,26 +39,62 @@ where
     let shapes = tracked.shapes();
     let tracked = tracked.into_matrix();
     let point = tracked.clone().inner();
-    let backward = backward.clone();
     let shapes_of_point = shapes.clone();
-    let hook = move |gradient: Tensor<2>| {
-        let adjoint = |u: Tensor<2>| {
-            let z = point.clone().autodiff().require_grad();
-            let image = map(&args, S::from_matrix(z.clone(), &shapes_of_point)).into_matrix();
-            if !image.is_tracked() {
-                return gradient.clone(); // the map ignores z
-            }
-            let gradients = (image * u).sum().backward();
-            match z.grad(&gradients) {
-                Some(product) => gradient.clone() + product,
+    let product = move |u: Tensor<2>| {
+        let z = point.clone().autodiff().require_grad();
+        let image = map(&args, S::from_matrix(z.clone(), &shapes_of_point)).into_matrix();
+        if !image.is_tracked() {
+            return u.zeros_like(); // the map ignores z
+        }
+        let gradients = (image * u.clone()).sum().backward();
+        z.grad(&gradients).unwrap_or_else(|| u.zeros_like())
+    };
+    let hook = move |gradient: Tensor<2>| match &backward {
+        Backward::Solve(config) => {
+            let adjoint = |u: Tensor<2>| gradient.clone() + product(u);
+            let solution = config
+                .solve(adjoint, gradient.zeros_like())
+                .expect("the adjoint map keeps shapes and returns plain tensors");
+            *stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(solution.stats);
+            solution.state
+        }
+        Backward::Neumann(neumann) => series(neumann, &gradient, &product),
+        Backward::Reuse(inverse, reuse) => {
+            let estimate = match inverse {
+                Some(inverse) => estimate(inverse, reuse, &gradient),
                 None => gradient.clone(),
-            }
-        };
-        let solution = backward
-            .solve(adjoint, gradient.zeros_like())
-            .expect("the adjoint map keeps shapes and returns plain tensors");
-        *stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(solution.stats);
-        solution.state
+            };
+            (0..reuse.refine).fold(estimate, |u, _| gradient.clone() + product(u))
+        }
     };
     S::from_matrix(replace_gradient(tracked, hook), &shapes)
+}
+
+/// $\tau \sum_t ((1 - \tau) I + \tau J^\top)^t g$.
+fn series(
+    neumann: &Neumann,
+    gradient: &Tensor<2>,
+    product: impl Fn(Tensor<2>) -> Tensor<2>,
+) -> Tensor<2> {
+    let damping = neumann.damping;
+    let mut term = gradient.clone();
+    let mut sum = term.clone();
+    for _ in 1..neumann.terms {
+        term = product(term.clone()) * damping + term * (1.0 - damping);
+        sum = sum + term.clone();
+    }
+    sum * damping
+}
+
+/// $-B^\top g$, or $g$ for the samples where that is too long (or not a number).
+fn estimate(inverse: &InverseJacobian, reuse: &ReuseInverse, gradient: &Tensor<2>) -> Tensor<2> {
+    let estimate = -inverse.apply_transposed(gradient);
+    let Some(ratio) = reuse.fallback else {
+        return estimate;
+    };
+    let length = |rows: &Tensor<2>| rows.clone().square().sum_dim(1).sqrt();
+    let sound = length(&estimate).lower_equal(length(gradient) * ratio);
+    gradient
+        .clone()
+        .mask_where(sound.expand(gradient.shape()), estimate)
 }

@@ -52,6 +52,14 @@ pub enum Gradient {
     /// One tracked evaluation, $(I - J)^{-1} \approx I$ (Fung et al., AAAI 2022): the cheapest
     /// gradient, and a descent direction for maps that contract well.
     JacobianFree,
+    /// A partial sum of the Neumann series (Geng et al., NeurIPS 2021, NPG): one tracked
+    /// evaluation, and one vector–Jacobian product per further term.
+    Neumann(Neumann),
+    /// The forward solve's own inverse Jacobian (Ramzi et al., ICLR 2022, arXiv 2106.00553;
+    /// arXiv 2304.11663): no adjoint solve, and no vector–Jacobian product beyond that of the
+    /// tracked evaluation. The forward solver must build one: Broyden, or Anderson by QR or of
+    /// type I. States of the indexing core share the one at the end of the solve.
+    ReuseInverse(ReuseInverse),
 }
 
 /// The adjoint solve of [`Gradient::Implicit`]: by default Picard, 40 steps, absolute tolerance
@@ -67,6 +75,53 @@ impl Default for Adjoint {
     fn default() -> Self {
         Self {
             backward: SolveConfig::default().with_tolerance(1e-6),
+        }
+    }
+}
+
+/// The Neumann gradient: with the loss gradient $g$,
+///
+/// $$g \approx u = \tau \sum_{t=0}^{k-1} \bigl((1 - \tau) I + \tau J^\top\bigr)^t g$$
+///
+/// in place of $(I - J^\top)^{-1} g$. The error falls as
+/// $\lVert (1 - \tau) I + \tau J \rVert^k$. One term without damping is the Jacobian-free
+/// gradient. Unlike the phantom gradient it takes every Jacobian at one point, and its memory does
+/// not grow with the terms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Neumann {
+    /// $k$, at least 1.
+    pub terms: usize,
+    /// $\tau$ in (0, 1].
+    pub damping: f64,
+}
+
+impl Default for Neumann {
+    fn default() -> Self {
+        Self {
+            terms: 5,
+            damping: 1.0,
+        }
+    }
+}
+
+/// The gradient by the forward solve's inverse Jacobian $B \approx (J - I)^{-1}$: with the loss
+/// gradient $g$, $u = -B^\top g$ in place of $(I - J^\top)^{-1} g$.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReuseInverse {
+    /// A sample whose $\lVert u \rVert$ exceeds this multiple of $\lVert g \rVert$ takes the
+    /// Jacobian-free $u = g$ instead; above 0. `None` never does. The authors of SHINE use 1.8.
+    pub fallback: Option<f64>,
+    /// So many steps $u \leftarrow g + J^\top u$ of the exact adjoint iteration follow.
+    pub refine: usize,
+}
+
+impl Default for ReuseInverse {
+    fn default() -> Self {
+        Self {
+            fallback: Some(1.8),
+            refine: 0,
         }
     }
 }
@@ -183,7 +238,29 @@ impl Gradient {
             Self::Implicit(adjoint) => adjoint.backward.validate(),
             Self::Phantom(phantom) => phantom.validate(),
             Self::JacobianFree => Ok(()),
+            Self::Neumann(neumann) => neumann.validate(),
+            Self::ReuseInverse(reuse) => reuse.validate(),
         }
+    }
+}
+
+impl Neumann {
+    fn validate(&self) -> Result<(), SolveError> {
+        SolveError::require(self.terms >= 1, "terms", self.terms, "at least 1")?;
+        SolveError::require(
+            self.damping > 0.0 && self.damping <= 1.0,
+            "damping",
+            self.damping,
+            "above 0 and at most 1",
+        )
+    }
+}
+
+impl ReuseInverse {
+    fn validate(&self) -> Result<(), SolveError> {
+        let ratio = self.fallback.unwrap_or(1.0);
+        let valid = ratio > 0.0 && ratio.is_finite();
+        SolveError::require(valid, "fallback", ratio, "a finite number above 0")
     }
 }
 
@@ -263,9 +340,15 @@ impl DeqConfig {
     /// [`SolveError::InvalidConfig`] for the first option out of range.
     pub fn init(&self) -> Result<Deq, SolveError> {
         self.forward.validate()?;
-        self.gradient.validate()?;
-        for gradient in &self.state_gradients {
+        let hands_on = self.forward.solver.builds_inverse_jacobian();
+        for gradient in self.state_gradients.iter().chain([&self.gradient]) {
             gradient.validate()?;
+            SolveError::require(
+                hands_on || !matches!(gradient, Gradient::ReuseInverse(_)),
+                "forward.solver",
+                self.forward.solver.name(),
+                "one that builds the inverse Jacobian that reuse_inverse takes: broyden, or anderson with mixing qr or type_one",
+            )?;
         }
         let before_last = match &self.states {
             States::Count(count) => {

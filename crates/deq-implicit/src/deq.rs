@@ -2,9 +2,11 @@ use std::sync::{Arc, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use deq_solvers::{DriveOptions, Observer, Solution, SolveConfig, SolveError, SolveStats, State};
+use deq_solvers::{
+    DriveOptions, InverseJacobian, Observer, Solution, SolveConfig, SolveError, SolveStats, State,
+};
 
-use crate::adjoint::{self, AdjointStats};
+use crate::adjoint::{self, AdjointStats, Backward};
 use crate::{Core, DeqConfig, Gradient, Phantom, phantom, sampling};
 
 /// An equilibrium layer, made by [`DeqConfig::init`]. It holds no weights: they belong to the map.
@@ -134,36 +136,38 @@ impl Deq {
         let max_iter = options
             .max_iter
             .unwrap_or(self.config.forward.termination.max_iter);
-        let differentiate = |gradient: &Gradient, state: S| -> Result<Vec<S>, SolveError> {
+        let differentiate = |gradient: &Gradient,
+                             state: S,
+                             inverse: Option<&InverseJacobian>|
+         -> Result<Vec<S>, SolveError> {
             let start = on_device(state, &device);
             let tracked = |state: S| map(args, state);
-            Ok(match gradient {
-                Gradient::Phantom(phantom) => phantom::unroll(phantom, tracked, start),
-                Gradient::JacobianFree => phantom::unroll(&Phantom::default(), tracked, start),
-                Gradient::Implicit(settings) => {
-                    if max_iter == 0 {
-                        // No solve has probed the map for captured tensors, and one inside the
-                        // backward pass would dead-lock.
-                        Forward {
-                            config: SolveConfig::default(),
-                            plain: &plain,
-                            map: &*map,
-                        }
-                        .solve(
-                            1,
-                            DriveOptions::default(),
-                            start.clone(),
-                        )?;
-                    }
-                    vec![adjoint::attach(
-                        tracked(start),
-                        plain.clone(),
-                        map.clone(),
-                        &settings.backward,
-                        adjoint.clone(),
-                    )]
+            let backward = match gradient {
+                Gradient::Phantom(phantom) => return Ok(phantom::unroll(phantom, tracked, start)),
+                Gradient::JacobianFree => {
+                    return Ok(phantom::unroll(&Phantom::default(), tracked, start));
                 }
-            })
+                Gradient::Implicit(settings) => Backward::Solve(settings.backward.clone()),
+                Gradient::Neumann(neumann) => Backward::Neumann(neumann.clone()),
+                Gradient::ReuseInverse(reuse) => Backward::Reuse(inverse.cloned(), reuse.clone()),
+            };
+            if max_iter == 0 {
+                // No solve has probed the map for captured tensors, and one inside the backward
+                // pass would dead-lock.
+                let mut probe = Forward {
+                    config: SolveConfig::default(),
+                    plain: &plain,
+                    map: &*map,
+                };
+                probe.solve(1, DriveOptions::default(), start.clone())?;
+            }
+            Ok(vec![adjoint::attach(
+                tracked(start),
+                plain.clone(),
+                map.clone(),
+                backward,
+                adjoint.clone(),
+            )])
         };
 
         let mut states = Vec::new();
@@ -176,9 +180,10 @@ impl Deq {
                 };
                 let solution = forward.solve(max_iter, options, start)?;
                 let count = solution.samples.len();
+                let inverse = solution.inverse_jacobian.as_ref();
                 for (index, sample) in solution.samples.into_iter().enumerate() {
                     let gradient = self.config.gradient_of(index, count);
-                    states.extend(differentiate(&gradient, sample)?);
+                    states.extend(differentiate(&gradient, sample, inverse)?);
                 }
                 solution.stats
             }
@@ -201,7 +206,8 @@ impl Deq {
                     solution.stats.evaluations = evaluations;
                     stats = Some(solution.stats);
                     let gradient = self.config.gradient_of(index, slices.len());
-                    let emitted = differentiate(&gradient, solution.state)?;
+                    let inverse = solution.inverse_jacobian.as_ref();
+                    let emitted = differentiate(&gradient, solution.state, inverse)?;
                     state = emitted.last().cloned().expect("a gradient emits a state");
                     states.extend(emitted);
                 }

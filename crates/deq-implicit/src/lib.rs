@@ -40,6 +40,8 @@ mod node;
 mod phantom;
 mod sampling;
 
-pub use config::{Adjoint, Core, DeqConfig, Emit, Eval, Gradient, Phantom, States};
+pub use config::{
+    Adjoint, Core, DeqConfig, Emit, Eval, Gradient, Neumann, Phantom, ReuseInverse, States,
+};
 pub use deq::{CallOptions, Deq, Solved};
 pub use deq_solvers::SolveError;

@@ -37,12 +37,6 @@ const MAPS: [(&str, Map); 10] = [
     }),
 ];
 
-fn double_precision() -> impl Iterator<Item = Device> {
-    deq_devices::all()
-        .into_iter()
-        .filter(|device| device.supports_dtype(DType::F64))
-}
-
 fn matrix(rows: usize, columns: usize, scale: f64, phase: f64, device: &Device) -> Matrix {
     let values = (0..rows * columns).map(|i| scale * (1.7 * i as f64 + phase).sin());
     let data = TensorData::new(values.collect::<Vec<f64>>(), [rows, columns]);
@@ -124,7 +118,7 @@ fn distance(ours: &[f64], expected: &[f64]) -> f64 {
 
 #[test]
 fn adjoint_solvers_and_unrolling_agree() {
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for (name, map) in MAPS {
             let unrolled = layer(Gradient::phantom(80, 1.0));
             let unrolled = differentiate(map, &unrolled, Some(0), &device);
@@ -143,7 +137,7 @@ fn adjoint_solvers_and_unrolling_agree() {
 #[test]
 fn finite_differences_agree() {
     let step = 1e-5;
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for (name, map) in MAPS {
             let value = |entry: usize, by: f64| {
                 let (w, b) = weights(&device);
@@ -167,7 +161,7 @@ fn finite_differences_agree() {
 
 #[test]
 fn affine_gradients_solve_the_adjoint_equation() {
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         let (_, map) = MAPS[0];
         for solver in adjoint_solvers() {
             let implicit = layer(Gradient::implicit_with(tight(solver.clone())));

@@ -2,9 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Anderson, AndersonConfig, BiCgStab, BiCgStabConfig, Broyden, BroydenConfig, Chebyshev,
-    ChebyshevConfig, DriveOptions, Gmres, GmresConfig, NewtonKrylov, NewtonKrylovConfig, Picard,
-    PicardConfig, Reversible, ReversibleConfig, RobustConfig, Solution, SolveError, Solver, Sor,
-    SorConfig, State, Termination, drive,
+    ChebyshevConfig, DriveOptions, Gmres, GmresConfig, Mixing, NewtonKrylov, NewtonKrylovConfig,
+    Picard, PicardConfig, Reversible, ReversibleConfig, RobustConfig, Solution, SolveError, Solver,
+    Sor, SorConfig, State, Termination, drive,
 };
 
 /// The built-in solvers, as configuration: `kind = "anderson"` and the solver's own options. An
@@ -126,6 +126,16 @@ impl SolverConfig {
                 });
             }
         })
+    }
+
+    /// Whether its solves hand on an inverse Jacobian, as
+    /// [`Solution::inverse_jacobian`](crate::Solution::inverse_jacobian).
+    pub fn builds_inverse_jacobian(&self) -> bool {
+        match self {
+            Self::Broyden(_) => true,
+            Self::Anderson(config) => matches!(config.mixing, Mixing::Qr | Mixing::TypeOne),
+            _ => false,
+        }
     }
 
     /// Checks all options.

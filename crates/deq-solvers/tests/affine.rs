@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{DType, Device};
-use common::{anderson, double_precision};
+use common::anderson;
 use deq_solvers::{
     BroydenConfig, ChebyshevConfig, GmresConfig, Mixing, NewtonKrylovConfig, SolveConfig,
     SolveStats, SolverConfig, SorConfig,
@@ -52,7 +52,7 @@ fn rate(stats: &SolveStats) -> f64 {
 
 #[test]
 fn picard_contracts_at_the_spectral_radius() {
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for rho in [0.5, 0.9, 0.99] {
             let problem = Affine::new(Spectrum::Rotation, rho, 2, 12, 1).expect("a problem");
             let steps = (20.0 / -f64::ln(rho)) as usize;
@@ -65,7 +65,7 @@ fn picard_contracts_at_the_spectral_radius() {
 
 #[test]
 fn chebyshev_and_sor_contract_at_their_rates() {
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for rho in [0.5, 0.9, 0.99] {
             let problem = Affine::new(Spectrum::Symmetric, rho, 2, 40, 1).expect("a problem");
             let root = f64::sqrt(1.0 - rho * rho);
@@ -87,7 +87,7 @@ fn chebyshev_and_sor_contract_at_their_rates() {
 #[test]
 fn newton_like_methods_converge_superlinearly() {
     // x -> cos x has a regular fixed point at which it contracts at the rate 0.674.
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for solver in [
             SolverConfig::broyden(),
             SolverConfig::newton_krylov(),
@@ -118,7 +118,7 @@ fn newton_like_methods_converge_superlinearly() {
 #[test]
 fn quasi_newton_and_krylov_methods_terminate_on_affine_maps() {
     let n = 20;
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for (spectrum, rho) in [
             (Spectrum::Symmetric, 0.99),
             (Spectrum::Rotation, 0.999),
@@ -157,7 +157,7 @@ fn quasi_newton_and_krylov_methods_terminate_on_affine_maps() {
 
 #[test]
 fn linear_solvers_solve_what_picard_cannot() {
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         let problem = Affine::new(Spectrum::Symmetric, 3.0, 2, 12, 5).expect("a problem");
         for solver in [SolverConfig::gmres(), SolverConfig::bicgstab()] {
             let stats = solve(solver.clone(), &problem, &device, 1e-9, 60);

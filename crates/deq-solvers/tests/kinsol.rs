@@ -1,9 +1,6 @@
 //! The analytic fixed-point problem of KINSOL's examples, on the grid of its test suite.
 
-mod common;
-
 use burn::tensor::DType;
-use common::double_precision;
 use deq_solvers::{
     AndersonConfig, Mixing, Norm, Overflow, PicardConfig, Regularization, SolveConfig,
     SolverConfig, Termination,
@@ -47,7 +44,7 @@ fn every_variant_meets_kinsols_bounds() {
     grid.push((SolverConfig::newton_krylov(), None));
     grid.push((SolverConfig::robust(), None));
 
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         let problem = maps::kinsol(2, &device, DType::F64).expect("a valid problem");
         let expected = problem.solution.clone().expect("a known solution");
         for (solver, steps) in &grid {

@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{DType, Device, Tensor};
-use common::{anderson, double_precision, values};
+use common::{anderson, values};
 use deq_solvers::{
     ChebyshevConfig, Finish, Mixing, Norm, Regularization, SolveConfig, SolverConfig, SorConfig,
     Status, StopMode,
@@ -24,7 +24,8 @@ fn runner(cases: u32) -> TestRunner {
 }
 
 fn device() -> Device {
-    double_precision()
+    deq_devices::double_precision()
+        .into_iter()
         .next()
         .expect("a CPU backend computes in f64")
 }

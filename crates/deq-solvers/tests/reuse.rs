@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{DType, Tensor};
-use common::{double_precision, values};
+use common::values;
 use deq_solvers::{
     AndersonConfig, DriveOptions, Mixing, SolveConfig, Solver, SolverConfig, Termination, drive,
 };
@@ -30,7 +30,7 @@ fn solvers() -> Vec<SolverConfig> {
 #[test]
 fn a_second_solve_is_bit_equal_to_the_first() {
     let root = 1.0 - 0.5f64.sqrt();
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for config in solvers() {
             let mut solver = config.build().expect("a solver");
             let solve = |solver: &mut Box<dyn Solver>| {

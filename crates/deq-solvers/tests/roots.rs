@@ -153,16 +153,10 @@ fn solves(
     solution.stats.all_converged() && problem.residual_norm_max(&point) <= tolerance
 }
 
-fn double_precision() -> impl Iterator<Item = Device> {
-    deq_devices::all()
-        .into_iter()
-        .filter(|device| device.supports_dtype(DType::F64))
-}
-
 #[test]
 fn the_ledger_of_the_classic_problems_holds() {
     let problems = classic();
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for entry in ledger() {
             let fails = |problem: &RootProblem| {
                 !solves(
@@ -188,7 +182,7 @@ const MINPACK_FAILURES: [(usize, usize); 1] = [(7, 8)];
 
 #[test]
 fn the_ledger_of_the_minpack_problems_holds() {
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         let failed: Vec<(usize, usize)> = MINPACK_CASES
             .into_iter()
             .filter(|&(number, dimension, _)| {

@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{DType, Device, Tensor};
-use common::{anderson, double_precision, values};
+use common::{anderson, values};
 use deq_solvers::{
     BroydenConfig, BroydenUpdate, DriveOptions, Evaluation, InverseJacobian, Mixing, SolveConfig,
     SolverConfig, StepEvent,
@@ -52,7 +52,7 @@ fn the_secant_condition_holds_for_the_pairs_it_should_and_no_more() {
         update: BroydenUpdate::Bad,
         ..BroydenConfig::default()
     });
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for (solver, pairs) in [
             (SolverConfig::broyden(), 1),
             (bad.clone(), 1),
@@ -91,7 +91,7 @@ fn assert_close(ours: &[f64], expected: &[f64], tolerance: f64) {
 #[test]
 fn the_low_rank_form_is_the_dense_update() {
     let n = 7;
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         let (evaluations, inverse) = run(SolverConfig::broyden(), &device, n, 9);
         // Sherman–Morrison on a dense matrix, for the second sample.
         let row = |m: &Matrix| values(&m.clone().narrow(0, 1, 1));
@@ -130,7 +130,7 @@ fn the_low_rank_form_is_the_dense_update() {
 #[test]
 fn products_and_solves_are_consistent() {
     let n = 7;
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         for solver in [
             SolverConfig::broyden(),
             anderson(6, Mixing::Qr),

@@ -6,7 +6,7 @@ mod common;
 use std::fmt::Write;
 
 use burn::tensor::DType;
-use common::{anderson, double_precision};
+use common::anderson;
 use deq_solvers::{Mixing, SolveConfig, SolverConfig};
 use deq_testproblems::{Affine, MapProblem, Spectrum, maps};
 
@@ -59,7 +59,7 @@ fn rounded(residual: f64) -> String {
 
 #[test]
 fn statistics_are_what_they_were() {
-    for device in double_precision() {
+    for device in deq_devices::double_precision() {
         let affine = Affine::new(Spectrum::Symmetric, 0.8, 2, 8, 7).expect("a problem");
         assert_report(&affine.problem(&device, DType::F64), "
          0 picard        MaxIterations best [59, 60] of 60 steps, 60 evaluations, 60 lines, residual 1.1e-6

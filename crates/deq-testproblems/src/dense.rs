@@ -85,3 +85,57 @@ pub(crate) fn tensor<const D: usize>(
 pub(crate) fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
     tensor.to_data().iter::<f64>().collect()
 }
+
+/// The inverse of a regular square matrix, row by row, by Gauss–Jordan elimination with pivoting.
+pub(crate) fn inverse(mut matrix: Vec<f64>, dim: usize) -> Vec<f64> {
+    let mut inverse = vec![0.0; dim * dim];
+    for diagonal in inverse.iter_mut().step_by(dim + 1) {
+        *diagonal = 1.0;
+    }
+    for column in 0..dim {
+        let size = |row: &usize| matrix[row * dim + column].abs();
+        let pivot = (column..dim)
+            .max_by(|a, b| size(a).total_cmp(&size(b)))
+            .unwrap_or(column);
+        let factor = 1.0 / matrix[pivot * dim + column];
+        for rows in [&mut matrix, &mut inverse] {
+            for place in 0..dim {
+                rows.swap(column * dim + place, pivot * dim + place);
+                rows[column * dim + place] *= factor;
+            }
+        }
+        for row in (0..dim).filter(|&row| row != column) {
+            let factor = matrix[row * dim + column];
+            for rows in [&mut matrix, &mut inverse] {
+                for place in 0..dim {
+                    rows[row * dim + place] -= factor * rows[column * dim + place];
+                }
+            }
+        }
+    }
+    inverse
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inverses_are_inverse() {
+        assert_eq!(inverse(vec![0.0, 2.0, 4.0, 0.0], 2), [0.0, 0.25, 0.5, 0.0]);
+        let matrix = [1.0, 2.0, 0.0, 3.0, -1.0, 4.0, 0.5, 2.0, 1.0];
+        let inverted = inverse(matrix.to_vec(), 3);
+        for row in 0..3 {
+            for column in 0..3 {
+                let entry: f64 = (0..3)
+                    .map(|k| matrix[3 * row + k] * inverted[3 * k + column])
+                    .sum();
+                let expected = f64::from(u8::from(row == column));
+                assert!(
+                    (entry - expected).abs() <= 1e-14,
+                    "{row}, {column}: {entry}"
+                );
+            }
+        }
+    }
+}

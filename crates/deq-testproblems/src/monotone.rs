@@ -121,6 +121,17 @@ impl Monotone {
         dense::tensor(&self.weight, [dim, dim], device, dtype)
     }
 
+    /// $(I + \alpha (I - W))^{-1}$, `[dim, dim]`, the operator of Peaceman–Rachford splitting. A batch
+    /// of rows is multiplied by its transpose.
+    pub fn resolvent(&self, alpha: f64, device: &Device, dtype: DType) -> Tensor<2> {
+        let dim = self.shape[1];
+        let mut operator: Vec<f64> = self.weight.iter().map(|weight| -alpha * weight).collect();
+        for diagonal in operator.iter_mut().step_by(dim + 1) {
+            *diagonal += 1.0 + alpha;
+        }
+        dense::tensor(&dense::inverse(operator, dim), [dim, dim], device, dtype)
+    }
+
     /// $b$, `[batch, dim]`.
     pub fn bias(&self, device: &Device, dtype: DType) -> Tensor<2> {
         dense::tensor(&self.bias, self.shape, device, dtype)

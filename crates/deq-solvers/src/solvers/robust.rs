@@ -17,12 +17,13 @@ use crate::{
 ///
 /// A sample that ends [`Converged`](Status::Converged) stays as it is; one that ends
 /// [`MaxIterations`](Status::MaxIterations), [`Stalled`](Status::Stalled),
-/// [`Diverged`](Status::Diverged) or [`NonFinite`](Status::NonFinite) goes on from its best point
-/// with the next stage. Time and interruption end the whole.
+/// [`Diverged`](Status::Diverged) or [`NonFinite`](Status::NonFinite) goes on with the next stage,
+/// from its best point or, where the stage begins afresh, from the start. Time and interruption
+/// end the whole.
 ///
 /// - Cost and memory: those of the stage that runs. One evaluation is spent on each change.
 /// - Statistics are those of the whole: steps and evaluations are summed, traces joined, and a
-///   sample's status is that of the last stage it took part in.
+///   sample's status is that of the last stage that brought it no further from the solution.
 /// - Choose it when nothing is known about the map, or where a failed solve costs more than a few
 ///   evaluations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -160,9 +161,7 @@ impl RobustConfig {
                 None => start.clone(),
             };
             let solution = drive(&mut solver, &termination, stage_options, &mut map, from)?;
-            let stopped =
-                |status: &Status| matches!(status, Status::TimedOut | Status::Interrupted);
-            let stopped = solution.stats.status.iter().any(stopped);
+            let stopped = solution.stats.status.iter().any(was_stopped);
             let joined = match whole.take() {
                 None => solution,
                 Some(before) => join(before, solution, &options.sample_at),
@@ -210,6 +209,11 @@ fn restarted<S: State>(solution: &Solution<S>, start: &S) -> S {
     S::from_matrix(choose(&mask, &point, start), &shapes)
 }
 
+/// Whether something from outside ended the sample's solve.
+fn was_stopped(status: &Status) -> bool {
+    matches!(status, Status::TimedOut | Status::Interrupted)
+}
+
 /// Takes from a later stage the samples that it improved, and everything else from before.
 fn join<S: State>(before: Solution<S>, after: Solution<S>, sample_at: &[usize]) -> Solution<S> {
     let (old, new) = (before.stats, after.stats);
@@ -227,8 +231,10 @@ fn join<S: State>(before: Solution<S>, after: Solution<S>, sample_at: &[usize]) 
     };
     let mut stats = old;
     for (sample, &better) in better.iter().enumerate() {
-        if better {
+        if better || was_stopped(&new.status[sample]) {
             stats.status[sample] = new.status[sample];
+        }
+        if better {
             stats.residuals[sample] = new.residuals[sample];
             stats.best_steps[sample] = new.best_steps[sample] + stats.steps;
         }

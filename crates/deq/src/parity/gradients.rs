@@ -1,5 +1,5 @@
 use burn::tensor::{Device, Tensor};
-use deq_implicit::{CallOptions, Core, DeqConfig, Emit, Gradient, Phantom, States};
+use deq_implicit::{CallOptions, Core, DeqConfig, Emit, Gradient, Phantom, ReuseInverse, States};
 use deq_parity::{Fixture, FixtureError, Results};
 use deq_solvers::{BroydenConfig, Finish, SolveConfig, SolverConfig};
 use serde::Deserialize;
@@ -164,7 +164,8 @@ fn through_layer(settings: &Settings, layer: &Layer) -> Result<Results, FixtureE
     Ok(results)
 }
 
-/// The backward pass by the forward solve's inverse Jacobian.
+/// The backward pass by the forward solve's inverse Jacobian: the row from a plain solve, the
+/// gradients through the layer.
 fn reuse(settings: &Settings, layer: &Layer) -> Result<Results, FixtureError> {
     let steps = settings.f_max_iter.unwrap_or(40);
     let mut config = SolveConfig::new(SolverConfig::Broyden(BroydenConfig {
@@ -188,10 +189,23 @@ fn reuse(settings: &Settings, layer: &Layer) -> Result<Results, FixtureError> {
     let mut results = Results::new();
     results.insert("expect.U", us.clone().swap_dims(1, 2));
     results.insert("expect.VT", vs.clone());
-    let weights = -inverse.apply_transposed(&layer.cotangent.clone().inner());
-    results.insert("expect.w", weights.clone());
-    results.insert("expect.z", solution.state.clone());
-    let image = map(&args, solution.state.autodiff());
-    layer.backward(&mut results, (image * weights.autodiff()).sum())?;
+    let row = -inverse.apply_transposed(&layer.cotangent.clone().inner());
+    results.insert("expect.w", row);
+    results.insert("expect.z", solution.state);
+
+    let deq = DeqConfig {
+        forward: config,
+        gradient: Gradient::ReuseInverse(ReuseInverse {
+            fallback: None,
+            refine: 0,
+        }),
+        ..DeqConfig::default()
+    };
+    let solved = deq
+        .init()
+        .and_then(|deq| deq.solve(&args, layer.start.clone(), map))
+        .map_err(FixtureError::replay)?;
+    let loss = (solved.into_last() * layer.cotangent.clone()).sum();
+    layer.backward(&mut results, loss)?;
     Ok(results)
 }

@@ -175,7 +175,7 @@ impl Arguments {
         };
         let device = self.device.open()?;
         ensure!(
-            device.supports_dtype(dtype),
+            dtype != DType::F64 || self.device.backend.computes_f64(),
             "device `{}` does not compute in {}: choose --device flex or --dtype f32",
             self.device,
             dtype.name()

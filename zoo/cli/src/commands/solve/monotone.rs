@@ -1,7 +1,7 @@
 //! Monotone layers by operator splitting.
 
 use anyhow::Result;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use deq::solvers::splitting::{
     ForwardBackward, MonotoneLayer, PeacemanRachford, Splitting, solve_monotone,
 };
@@ -84,20 +84,11 @@ struct Layer {
 
 impl Layer {
     fn new(problem: &Monotone, alpha: f64, device: &Device, dtype: DType) -> Self {
-        let bias = problem.bias(device, dtype);
-        let [_, dim] = bias.dims();
-        // I + alpha (I - W)
-        let mut operator: Vec<f64> = problem.matrix().iter().map(|w| -alpha * w).collect();
-        for diagonal in operator.iter_mut().step_by(dim + 1) {
-            *diagonal += 1.0 + alpha;
-        }
-        let data = TensorData::new(inverse(operator, dim), [dim, dim]);
-        let resolvent: Tensor<2> = Tensor::from_data(data.convert_dtype(dtype), (device, dtype));
         Self {
             weight: problem.weight(device, dtype).transpose(),
-            bias,
+            bias: problem.bias(device, dtype),
             alpha,
-            resolvent: resolvent.transpose(),
+            resolvent: problem.resolvent(alpha, device, dtype).transpose(),
         }
     }
 }
@@ -117,60 +108,11 @@ impl MonotoneLayer for Layer {
     }
 }
 
-/// The inverse of a regular square matrix, row by row, by Gauss–Jordan elimination with pivoting.
-fn inverse(mut matrix: Vec<f64>, dim: usize) -> Vec<f64> {
-    let mut inverse = vec![0.0; dim * dim];
-    for diagonal in inverse.iter_mut().step_by(dim + 1) {
-        *diagonal = 1.0;
-    }
-    for column in 0..dim {
-        let size = |row: &usize| matrix[row * dim + column].abs();
-        let pivot = (column..dim)
-            .max_by(|a, b| size(a).total_cmp(&size(b)))
-            .unwrap_or(column);
-        let factor = 1.0 / matrix[pivot * dim + column];
-        for rows in [&mut matrix, &mut inverse] {
-            for place in 0..dim {
-                rows.swap(column * dim + place, pivot * dim + place);
-                rows[column * dim + place] *= factor;
-            }
-        }
-        for row in (0..dim).filter(|&row| row != column) {
-            let factor = matrix[row * dim + column];
-            for rows in [&mut matrix, &mut inverse] {
-                for place in 0..dim {
-                    rows[row * dim + place] -= factor * rows[column * dim + place];
-                }
-            }
-        }
-    }
-    inverse
-}
-
 #[cfg(test)]
 mod tests {
     use deq::solvers::{SolverConfig, Termination};
 
     use super::*;
-
-    #[test]
-    fn inverses_are_inverse() {
-        assert_eq!(inverse(vec![0.0, 2.0, 4.0, 0.0], 2), [0.0, 0.25, 0.5, 0.0]);
-        let matrix = [1.0, 2.0, 0.0, 3.0, -1.0, 4.0, 0.5, 2.0, 1.0];
-        let inverted = inverse(matrix.to_vec(), 3);
-        for row in 0..3 {
-            for column in 0..3 {
-                let entry: f64 = (0..3)
-                    .map(|k| matrix[3 * row + k] * inverted[3 * k + column])
-                    .sum();
-                let expected = f64::from(u8::from(row == column));
-                assert!(
-                    (entry - expected).abs() <= 1e-14,
-                    "{row}, {column}: {entry}"
-                );
-            }
-        }
-    }
 
     #[test]
     fn both_splittings_solve_the_layer() {
