@@ -69,11 +69,11 @@ impl Backend {
         }
     }
 
-    /// Whether it computes in `f64`. burn says so of wgpu too where the device knows the type, but
-    /// shaders have no elementary functions for it: `tanh` came out wrong by half on Mesa's
-    /// software Vulkan.
+    /// Whether it computes in `f64` throughout. burn says so of wgpu and ndarray too, but shaders
+    /// have no elementary functions for it (`tanh` came out wrong by half on Mesa's software
+    /// Vulkan), and ndarray's `sigmoid` is right to `f32` only.
     pub fn computes_f64(self) -> bool {
-        matches!(self, Self::Flex | Self::NdArray | Self::Cuda)
+        matches!(self, Self::Flex | Self::Cuda)
     }
 
     /// Whether it computes on a GPU (or on software that stands in for one).
@@ -258,7 +258,7 @@ pub fn all() -> Vec<Device> {
     devices
 }
 
-/// Those devices of [`all`] that compute in `f64`; none in a build for wgpu alone.
+/// Those devices of [`all`] that compute in `f64`; none in a build without flex and CUDA.
 pub fn double_precision() -> Vec<Device> {
     default_devices(Backend::computes_f64)
 }

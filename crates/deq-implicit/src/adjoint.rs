@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use deq_solvers::{InverseJacobian, SolveConfig, SolveStats, State};
 
 use crate::node::replace_gradient;
-use crate::{Neumann, ReuseInverse};
+use crate::{Neumann, ReuseInverse, vjp};
 
 /// Where the backward pass leaves the statistics of its adjoint solve.
 pub(crate) type AdjointStats = Arc<Mutex<Option<SolveStats>>>;
@@ -40,15 +40,7 @@ where
     let tracked = tracked.into_matrix();
     let point = tracked.clone().inner();
     let shapes_of_point = shapes.clone();
-    let product = move |u: Tensor<2>| {
-        let z = point.clone().autodiff().require_grad();
-        let image = map(&args, S::from_matrix(z.clone(), &shapes_of_point)).into_matrix();
-        if !image.is_tracked() {
-            return u.zeros_like(); // the map ignores z
-        }
-        let gradients = (image * u.clone()).sum().backward();
-        z.grad(&gradients).unwrap_or_else(|| u.zeros_like())
-    };
+    let product = move |u| vjp::product(&args, &*map, &point, &shapes_of_point, u);
     let hook = move |gradient: Tensor<2>| match &backward {
         Backward::Solve(config) => {
             let adjoint = |u: Tensor<2>| gradient.clone() + product(u);

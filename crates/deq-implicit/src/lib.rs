@@ -39,9 +39,11 @@ mod deq;
 mod node;
 mod phantom;
 mod sampling;
+mod vjp;
 
 pub use config::{
     Adjoint, Core, DeqConfig, Emit, Eval, Gradient, Neumann, Phantom, ReuseInverse, States,
 };
 pub use deq::{CallOptions, Deq, Solved};
 pub use deq_solvers::SolveError;
+pub use vjp::vjp;

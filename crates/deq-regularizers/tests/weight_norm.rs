@@ -15,9 +15,10 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 #[test]
 fn weights_outputs_and_gradients_reproduce_torchdeq() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/norms");
     for device in deq_devices::all() {
-        let reports = compare_folder(&folder, &device, 10.0, parity::replay).expect("replays");
+        let reports =
+            compare_folder(&folder, &device, 10.0, parity::replay_norms).expect("replays");
         assert_eq!(reports.len(), 16);
         for report in reports {
             assert!(report.pass(), "on {device:?}: {report:#?}");

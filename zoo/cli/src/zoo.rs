@@ -10,9 +10,13 @@ use serde::Serialize;
 pub(crate) type Replay = fn(&Fixture, &Device) -> Result<Results, FixtureError>;
 
 /// What `verify` knows, by the name of the fixture folder with dashes.
-pub(crate) const VERIFIABLE: [(&str, Replay); 3] = [
+pub(crate) const VERIFIABLE: [(&str, Replay); 4] = [
     ("deq-inr", deq_inr::parity::replay),
-    ("norms", deq::regularizers::parity::replay),
+    ("norms", deq::regularizers::parity::replay_norms),
+    (
+        "regularizers",
+        deq::regularizers::parity::replay_regularizers,
+    ),
     ("solvers", deq::parity::replay),
 ];
 

@@ -65,7 +65,7 @@ fn verify_gives_a_verdict_for_each_tensor_and_an_exit_code() {
         assert!(listed.contains("OUT  "), "{listed}");
     }
     let norms =
-        "crates/deq-regularizers/tests/fixtures/weight_norm_conv2d_learned_clip.safetensors";
+        "crates/deq-regularizers/tests/fixtures/norms/weight_norm_conv2d_learned_clip.safetensors";
     deq_zoo(&["verify", "norms", "--fixture", text(&repository(norms))]).success();
 }
 

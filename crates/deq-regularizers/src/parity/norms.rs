@@ -1,5 +1,3 @@
-//! Replays the `norms` fixtures of the reference implementation.
-
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1dConfig, Conv2dConfig, ConvTranspose2dConfig};
 use burn::nn::{LinearConfig, PaddingConfig1d, PaddingConfig2d};
