@@ -1,11 +1,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
-use burn::tensor::Tensor;
-use deq_solvers::{InverseJacobian, SolveConfig, SolveStats, State};
+use burn::tensor::{Bool, Tensor, TensorData};
+use deq_solvers::{InverseJacobian, Solution, SolveStats, State, Status};
 
 use crate::node::replace_gradient;
-use crate::{Neumann, ReuseInverse, vjp};
+use crate::{Adjoint, Neumann, OnFailure, ReuseInverse, vjp};
 
 /// Where the backward pass leaves the statistics of its adjoint solve.
 pub(crate) type AdjointStats = Arc<Mutex<Option<SolveStats>>>;
@@ -13,7 +13,7 @@ pub(crate) type AdjointStats = Arc<Mutex<Option<SolveStats>>>;
 /// How the backward pass gets from the loss gradient $g$ to the adjoint $u$.
 pub(crate) enum Backward {
     /// It solves $u = g + J^\top u$.
-    Solve(SolveConfig),
+    Solve(Adjoint),
     /// It sums terms of the Neumann series.
     Neumann(Neumann),
     /// It takes $u = -B^\top g$; without an inverse Jacobian, after no step at all, $u = g$.
@@ -42,13 +42,14 @@ where
     let shapes_of_point = shapes.clone();
     let product = move |u| vjp::product(&args, &*map, &point, &shapes_of_point, u);
     let hook = move |gradient: Tensor<2>| match &backward {
-        Backward::Solve(config) => {
-            let adjoint = |u: Tensor<2>| gradient.clone() + product(u);
-            let solution = config
-                .solve(adjoint, gradient.zeros_like())
+        Backward::Solve(adjoint) => {
+            let map = |u: Tensor<2>| gradient.clone() + product(u);
+            let solution = adjoint
+                .backward
+                .solve(map, gradient.zeros_like())
                 .expect("the adjoint map keeps shapes and returns plain tensors");
-            *stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(solution.stats);
-            solution.state
+            *stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(solution.stats.clone());
+            judge(adjoint.on_failure, solution, &gradient)
         }
         Backward::Neumann(neumann) => series(neumann, &gradient, &product),
         Backward::Reuse(inverse, reuse) => {
@@ -60,6 +61,34 @@ where
         }
     };
     S::from_matrix(replace_gradient(tracked, hook), &shapes)
+}
+
+/// The adjoint of each sample, by how its solve ended.
+fn judge(on_failure: OnFailure, solution: Solution<Tensor<2>>, gradient: &Tensor<2>) -> Tensor<2> {
+    let failed = |status: &Status| matches!(status, Status::Diverged | Status::NonFinite);
+    let failed: Vec<bool> = solution.stats.status.iter().map(failed).collect();
+    if !failed.contains(&true) {
+        return solution.state;
+    }
+    let count = failed.iter().filter(|&&failed| failed).count();
+    assert!(
+        on_failure != OnFailure::Panic,
+        "the adjoint solve failed for {count} of {} samples ({}): choose another backward solver, or `on_failure = \"jacobian_free\"`",
+        failed.len(),
+        solution.stats.worst_status(),
+    );
+    // A gradient that is not finite must not turn into one that is.
+    let broken = gradient.clone().is_finite().all_dim(1).bool_not();
+    let replaced = match on_failure {
+        OnFailure::JacobianFree => {
+            let rows = [failed.len(), 1];
+            let failed = TensorData::new(failed, rows);
+            Tensor::<2, Bool>::from_data(failed, &gradient.device()).bool_or(broken)
+        }
+        OnFailure::Keep | OnFailure::Panic => broken,
+    };
+    let replaced = replaced.expand(gradient.shape());
+    solution.state.mask_where(replaced, gradient.clone())
 }
 
 /// $\tau \sum_t ((1 - \tau) I + \tau J^\top)^t g$.

@@ -69,12 +69,31 @@ pub enum Gradient {
 pub struct Adjoint {
     /// Its solver and termination.
     pub backward: SolveConfig,
+    /// What a sample gets whose adjoint solve failed.
+    pub on_failure: OnFailure,
+}
+
+/// What a sample gets whose adjoint solve failed: ended
+/// [`Diverged`](deq_solvers::Status::Diverged) or [`NonFinite`](deq_solvers::Status::NonFinite).
+/// How it went is in [`Solved::adjoint_stats`](crate::Solved::adjoint_stats) in any case, and where
+/// the loss gradient itself is not finite, it is passed on as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The best adjoint of the solve.
+    #[default]
+    Keep,
+    /// The Jacobian-free gradient.
+    JacobianFree,
+    /// Nothing: the backward pass panics, with how many samples failed and why.
+    Panic,
 }
 
 impl Default for Adjoint {
     fn default() -> Self {
         Self {
             backward: SolveConfig::default().with_tolerance(1e-6),
+            on_failure: OnFailure::default(),
         }
     }
 }
@@ -221,7 +240,10 @@ impl Gradient {
 
     /// The exact gradient with this adjoint solve.
     pub fn implicit_with(backward: SolveConfig) -> Self {
-        Self::Implicit(Adjoint { backward })
+        Self::Implicit(Adjoint {
+            backward,
+            ..Adjoint::default()
+        })
     }
 
     /// The phantom gradient of so many steps with this damping.

@@ -147,7 +147,7 @@ impl Deq {
                 Gradient::JacobianFree => {
                     return Ok(phantom::unroll(&Phantom::default(), tracked, start));
                 }
-                Gradient::Implicit(settings) => Backward::Solve(settings.backward.clone()),
+                Gradient::Implicit(settings) => Backward::Solve(settings.clone()),
                 Gradient::Neumann(neumann) => Backward::Neumann(neumann.clone()),
                 Gradient::ReuseInverse(reuse) => Backward::Reuse(inverse.cloned(), reuse.clone()),
             };

@@ -42,7 +42,8 @@ mod sampling;
 mod vjp;
 
 pub use config::{
-    Adjoint, Core, DeqConfig, Emit, Eval, Gradient, Neumann, Phantom, ReuseInverse, States,
+    Adjoint, Core, DeqConfig, Emit, Eval, Gradient, Neumann, OnFailure, Phantom, ReuseInverse,
+    States,
 };
 pub use deq::{CallOptions, Deq, Solved};
 pub use deq_solvers::SolveError;

@@ -3,7 +3,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use deq_implicit::{
-    CallOptions, Core, DeqConfig, Gradient, Neumann, ReuseInverse, SolveError, States,
+    Adjoint, CallOptions, Core, DeqConfig, Gradient, Neumann, OnFailure, ReuseInverse, SolveError,
+    States,
 };
 use deq_solvers::{AndersonConfig, Mixing, SolveConfig, SolverConfig};
 
@@ -251,6 +252,54 @@ fn several_states_differentiate_in_both_cores() {
                 assert!(found.iter().any(|x| x.abs() > 0.1), "{config:?}");
             }
         }
+    }
+}
+
+/// Gradients of `sum(z * cotangent)` for `z = slope z + b`, with an adjoint that diverges for
+/// slopes above 1 in size, and the cotangent of one sample replaced.
+fn failing(on_failure: OnFailure, cotangent: [f32; 2], device: &Device) -> Vec<f64> {
+    let device = device.clone().autodiff();
+    let slopes = Matrix::from_floats([[0.5], [-3.0]], &device);
+    let b = Matrix::ones([2, 1], &device).require_grad();
+    let mut config = DeqConfig::default()
+        .with_solver(SolverConfig::broyden())
+        .with_gradient(Gradient::Implicit(Adjoint {
+            on_failure,
+            ..Adjoint::default()
+        }));
+    config.forward.termination.divergence = None;
+    let deq = config.init().expect("a valid layer");
+    let map = |(slopes, b): &Args, z: Matrix| z * slopes.clone() + b.clone();
+    let args = (slopes, b.clone());
+    let start = Matrix::zeros([2, 1], &device);
+    let solved = deq.solve(&args, start, map).expect("a valid solve");
+    let stats = solved.clone();
+    let cotangent = Matrix::from_floats([[cotangent[0]], [cotangent[1]]], &device);
+    let gradients = (solved.into_last() * cotangent).sum().backward();
+    assert!(
+        !stats
+            .adjoint_stats()
+            .expect("a backward pass")
+            .all_converged()
+    );
+    let gradient = b.grad(&gradients).expect("a gradient");
+    gradient.into_data().iter::<f64>().collect()
+}
+
+#[test]
+fn a_failed_adjoint_is_handled_as_asked() {
+    for device in deq_devices::all() {
+        let kept = failing(OnFailure::Keep, [1.0, 1.0], &device);
+        let replaced = failing(OnFailure::JacobianFree, [1.0, 1.0], &device);
+        assert!((kept[0] - 2.0).abs() < 1e-4 && (replaced[0] - 2.0).abs() < 1e-4);
+        assert_eq!(replaced[1], 1.0);
+        let attempt = std::panic::AssertUnwindSafe(|| failing(OnFailure::Panic, [1.0; 2], &device));
+        let panic = std::panic::catch_unwind(attempt).expect_err("must panic");
+        let message = panic.downcast_ref::<String>().expect("a message");
+        assert!(message.contains("1 of 2 samples") && message.contains("jacobian_free"));
+        // What is broken stays broken, and its neighbour whole.
+        let broken = failing(OnFailure::Keep, [1.0, f32::NAN], &device);
+        assert!((broken[0] - 2.0).abs() < 1e-4 && broken[1].is_nan());
     }
 }
 
