@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::mask::{column, dot};
-use crate::{Evaluation, Halt, Map, SolveError};
+use crate::{Evaluation, Halt, Map, Next, SolveError};
 
 /// Backtracking along a direction $d$ until $\varphi(s) = \lVert g(z + s d) \rVert^2$ has
 /// decreased enough (Armijo): $\varphi(s) \le (1 - c s)\, \varphi(0)$.
@@ -62,8 +62,21 @@ impl LineSearch {
         )
     }
 
+    /// The step along a direction: searched for if asked to, else the full one.
+    pub(crate) fn advance(
+        search: Option<&Self>,
+        from: &Evaluation,
+        direction: &Tensor<2>,
+        map: &mut Map<'_>,
+    ) -> Result<Next, Halt> {
+        Ok(match search {
+            None => Next::Point(from.point.clone() + direction.clone()),
+            Some(search) => Next::Evaluated(search.search(from, direction, map)?),
+        })
+    }
+
     /// The evaluation at the step that each sample accepts.
-    pub(crate) fn search(
+    fn search(
         &self,
         from: &Evaluation,
         direction: &Tensor<2>,

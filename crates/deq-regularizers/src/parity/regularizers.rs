@@ -151,7 +151,7 @@ fn radius(
         image.reshape([batch, features])
     };
     let found = spectral_radius_from(&a, map, &z, start.clone(), config.n_iters);
-    let settled = spectral_radius_from(&a, map, &z, start, 40 * config.n_iters);
+    let settled = spectral_radius_from(&a, map, &z, start, 4 * config.n_iters);
     let mut results = Results::new();
     results.insert_data("expect.power_method", column(found.rayleigh));
     results.insert("expect.vector", found.vector);
@@ -195,7 +195,7 @@ fn jacobian(
     let per_element = squares.sum() / (batch * features) as f64;
     results.insert("expect.frobenius_sq_per_element", per_element);
     results.insert("expect.jacobian", dense);
-    let radius = spectral_radius(&plain, map, &z, 4000);
+    let radius = spectral_radius(&plain, map, &z, 400);
     results.insert_data("expect.sradius_exact", column(radius.growth));
     Ok(results)
 }

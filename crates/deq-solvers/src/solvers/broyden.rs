@@ -121,10 +121,12 @@ impl Solver for Broyden {
     fn step(&mut self, evaluation: &Evaluation, map: &mut Map<'_>) -> Result<Next, Halt> {
         self.update(evaluation);
         let direction = -self.updates.inverse_jacobian().apply(&evaluation.residual);
-        Ok(match &self.config.line_search {
-            None => Next::Point(evaluation.point.clone() + direction),
-            Some(search) => Next::Evaluated(search.search(evaluation, &direction, map)?),
-        })
+        LineSearch::advance(
+            self.config.line_search.as_ref(),
+            evaluation,
+            &direction,
+            map,
+        )
     }
 
     fn output(&self, evaluation: &Evaluation) -> Tensor<2> {

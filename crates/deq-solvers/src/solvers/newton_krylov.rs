@@ -119,10 +119,12 @@ impl Solver for NewtonKrylov {
         let relative_step = epsilon(evaluation.point.dtype()).sqrt();
         let dimensions = self.config.dimensions;
         let direction = gmres(map, evaluation, relative_step, dimensions, &forcing)?;
-        Ok(match &self.config.line_search {
-            None => Next::Point(evaluation.point.clone() + direction),
-            Some(search) => Next::Evaluated(search.search(evaluation, &direction, map)?),
-        })
+        LineSearch::advance(
+            self.config.line_search.as_ref(),
+            evaluation,
+            &direction,
+            map,
+        )
     }
 
     fn output(&self, evaluation: &Evaluation) -> Tensor<2> {
