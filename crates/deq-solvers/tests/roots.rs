@@ -11,8 +11,8 @@
 
 use burn::tensor::{DType, Device};
 use deq_solvers::{
-    AndersonConfig, BroydenConfig, BroydenUpdate, LineSearch, Mixing, Norm, SolveConfig,
-    SolverConfig, Termination,
+    AndersonConfig, BroydenConfig, BroydenUpdate, LineSearch, Mixing, Norm, PicardConfig,
+    SolveConfig, SolverConfig, Termination,
 };
 use deq_testproblems::{MINPACK_CASES, RootProblem, classic, minpack};
 
@@ -32,6 +32,13 @@ fn anderson(mixing: Mixing, safeguard: Option<f64>) -> SolverConfig {
         mixing,
         safeguard,
         ..AndersonConfig::default()
+    })
+}
+
+fn adaptive() -> SolverConfig {
+    SolverConfig::Picard(PicardConfig {
+        adaptive: true,
+        ..PicardConfig::default()
     })
 }
 
@@ -126,6 +133,68 @@ fn ledger() -> Vec<Entry> {
     ]
 }
 
+/// Solvers for contractions, for symmetric and for affine maps, none of which these are.
+fn ledger_of_other_maps() -> Vec<Entry> {
+    vec![
+        Entry {
+            name: "picard, adaptive",
+            solver: adaptive(),
+            tolerance: 1e-4,
+            max_iter: 500,
+            fails_on: &[
+                1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22,
+            ],
+            knife_edge: &[],
+        },
+        Entry {
+            name: "chebyshev",
+            solver: SolverConfig::chebyshev(),
+            tolerance: 1e-4,
+            max_iter: 500,
+            fails_on: &[
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+            ],
+            knife_edge: &[],
+        },
+        Entry {
+            name: "sor",
+            solver: SolverConfig::sor(),
+            tolerance: 1e-4,
+            max_iter: 500,
+            fails_on: &[
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+            ],
+            knife_edge: &[],
+        },
+        Entry {
+            name: "reversible",
+            solver: SolverConfig::reversible(),
+            tolerance: 1e-4,
+            max_iter: 500,
+            fails_on: &[
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22,
+            ],
+            knife_edge: &[],
+        },
+        Entry {
+            name: "gmres",
+            solver: SolverConfig::gmres(),
+            tolerance: 1e-4,
+            max_iter: 500,
+            fails_on: &[1, 3, 4, 6, 7, 11, 12, 18, 21, 22],
+            knife_edge: &[8, 13],
+        },
+        Entry {
+            name: "bicgstab",
+            solver: SolverConfig::bicgstab(),
+            tolerance: 1e-4,
+            max_iter: 500,
+            fails_on: &[1, 2, 3, 4, 6, 7, 11, 12, 15, 16, 21, 22],
+            knife_edge: &[8],
+        },
+    ]
+}
+
 fn solves(
     solver: &SolverConfig,
     tolerance: f64,
@@ -155,9 +224,18 @@ fn solves(
 
 #[test]
 fn the_ledger_of_the_classic_problems_holds() {
+    check(&ledger());
+}
+
+#[test]
+fn the_ledger_of_solvers_for_other_maps_holds() {
+    check(&ledger_of_other_maps());
+}
+
+fn check(ledger: &[Entry]) {
     let problems = classic();
     for device in deq_devices::double_precision() {
-        for entry in ledger() {
+        for entry in ledger {
             let fails = |problem: &RootProblem| {
                 !solves(
                     &entry.solver,
