@@ -41,10 +41,12 @@ pub use deq_implicit as implicit;
 pub use deq_regularizers as regularizers;
 pub use deq_solvers as solvers;
 
+mod gradient_check;
 pub mod parity;
 pub mod torchdeq;
 
 pub use deq_solvers::SolveError;
+pub use gradient_check::{GradientCheck, GradientReport, ParameterCheck, check_gradients};
 
 /// What a model's code usually needs.
 pub mod prelude {

@@ -77,9 +77,8 @@ impl Map<'_> {
     }
 
     /// $J v$ at a point: [`DriveOptions::jvp`](crate::DriveOptions::jvp) where it was given, else
-    /// the difference $(f(z + h v) - f(z)) / h$ with
-    /// $h = \text{relative\textunderscore step} \cdot (1 + \lVert z \rVert) / \lVert v \rVert$ of
-    /// each sample. Either counts as one evaluation.
+    /// the difference $(f(z + h v) - f(z)) / h$ with $h = s\, (1 + \lVert z \rVert) / \lVert v \rVert$
+    /// of each sample, where $s$ is `relative_step`. Either counts as one evaluation.
     ///
     /// # Errors
     /// As [`Map::evaluate`].

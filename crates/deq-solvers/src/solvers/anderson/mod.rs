@@ -44,7 +44,7 @@ pub struct Anderson {
 }
 
 /// A window of past evaluations, and the next point from it.
-trait Mixture: std::fmt::Debug {
+trait Mixture: std::fmt::Debug + Send + Sync {
     /// How many entries the window holds.
     fn entries(&self) -> usize;
 
