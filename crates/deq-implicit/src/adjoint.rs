@@ -13,11 +13,11 @@ pub(crate) type AdjointStats = Arc<Mutex<Option<SolveStats>>>;
 /// How the backward pass gets from the loss gradient $g$ to the adjoint $u$.
 pub(crate) enum Backward {
     /// It solves $u = g + J^\top u$.
-    Solve(Adjoint),
+    Solve(Box<Adjoint>),
     /// It sums terms of the Neumann series.
     Neumann(Neumann),
     /// It takes $u = -B^\top g$; without an inverse Jacobian, after no step at all, $u = g$.
-    Reuse(Option<InverseJacobian>, ReuseInverse),
+    Reuse(Box<Option<InverseJacobian>>, ReuseInverse),
 }
 
 /// Gives `tracked`, one tracked step from the fixed point, the gradient that `backward` makes.
@@ -53,7 +53,7 @@ where
         }
         Backward::Neumann(neumann) => series(neumann, &gradient, &product),
         Backward::Reuse(inverse, reuse) => {
-            let estimate = match inverse {
+            let estimate = match &**inverse {
                 Some(inverse) => estimate(inverse, reuse, &gradient),
                 None => gradient.clone(),
             };

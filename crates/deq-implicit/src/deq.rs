@@ -147,9 +147,11 @@ impl Deq {
                 Gradient::JacobianFree => {
                     return Ok(phantom::unroll(&Phantom::default(), tracked, start));
                 }
-                Gradient::Implicit(settings) => Backward::Solve(settings.clone()),
+                Gradient::Implicit(settings) => Backward::Solve(Box::new(settings.clone())),
                 Gradient::Neumann(neumann) => Backward::Neumann(neumann.clone()),
-                Gradient::ReuseInverse(reuse) => Backward::Reuse(inverse.cloned(), reuse.clone()),
+                Gradient::ReuseInverse(reuse) => {
+                    Backward::Reuse(Box::new(inverse.cloned()), reuse.clone())
+                }
             };
             if max_iter == 0 {
                 // No solve has probed the map for captured tensors, and one inside the backward

@@ -46,7 +46,8 @@ pub struct DriveOptions<'a> {
 ///   fixed-point iteration.
 /// - Anderson's first two evaluations and Broyden's start count as steps that can be the best one.
 /// - A sample that has converged is frozen, so that its result does not depend on its batch
-///   ([`Finish::Freeze`]; [`Finish::Best`] is TorchDEQ's rule).
+///   ([`Finish::Freeze`](crate::Finish::Freeze); [`Finish::Best`](crate::Finish::Best) is
+///   TorchDEQ's rule).
 /// - A sample fails alone: NaN ends [`NonFinite`](crate::Status::NonFinite) and the best state
 ///   from before is returned, where TorchDEQ's mask arithmetic returns NaN.
 /// - Divergence, time and (beyond Broyden) stall end a solve.
@@ -54,7 +55,8 @@ pub struct DriveOptions<'a> {
 /// # Errors
 /// [`SolveError`] when the start is empty or its parts disagree about the batch, when the map
 /// changes shapes or captures an autodiff tensor, and when an option is out of range or of no use
-/// to the solver. A solve that runs returns `Ok`, however it ends: see [`SolveStats::status`].
+/// to the solver. A solve that runs returns `Ok`, however it ends: see
+/// [`SolveStats::status`](crate::SolveStats::status).
 pub fn drive<S: State>(
     solver: &mut impl Solver,
     termination: &Termination,
