@@ -5,7 +5,7 @@ mod common;
 
 use std::fmt::Write;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use common::anderson;
 use deq_solvers::{Mixing, SolveConfig, SolverConfig};
 use deq_testproblems::{Affine, MapProblem, Spectrum, maps};
@@ -90,5 +90,36 @@ fn statistics_are_what_they_were() {
         10 anderson      Converged best [34, 18] of 34 steps, 34 evaluations, 34 lines, residual 6.9e-7
         11 anderson      Converged best [36, 17] of 36 steps, 36 evaluations, 36 lines, residual 6.8e-7
         ");
+    }
+}
+
+/// Steps of every solver on a problem in `f32`, which every backend computes in.
+fn steps(device: &Device) -> Vec<(SolverConfig, usize)> {
+    let affine = Affine::new(Spectrum::Symmetric, 0.8, 2, 8, 7).expect("a problem");
+    let problem = affine.problem(device, DType::F32);
+    let steps = SolverConfig::all().into_iter().map(|solver| {
+        let config = SolveConfig::new(solver.clone())
+            .with_tolerance(1e-4)
+            .with_max_iter(200);
+        let solution = config.solve(|z| problem.evaluate(z), problem.start.clone());
+        let stats = solution.expect("a valid solve").stats;
+        assert!(stats.all_converged(), "{solver:?}: {stats:?}");
+        (solver, stats.steps)
+    });
+    steps.collect()
+}
+
+#[test]
+fn backends_agree_about_steps_within_a_tenth() {
+    let devices = deq_devices::all();
+    let expected = steps(&devices[0]);
+    for device in &devices[1..] {
+        for ((solver, steps), (_, expected)) in steps(device).into_iter().zip(&expected) {
+            let most = (*expected / 10).max(1);
+            assert!(
+                steps.abs_diff(*expected) <= most,
+                "{solver:?}: {steps} and {expected}"
+            );
+        }
     }
 }
