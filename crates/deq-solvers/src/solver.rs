@@ -115,9 +115,10 @@ pub trait Solver {
         false
     }
 
-    /// The inverse Jacobian the solver has built, completed by the last evaluation of the solve.
-    /// By default a solver has none.
-    fn inverse_jacobian(&mut self, _last: &Evaluation) -> Option<InverseJacobian> {
+    /// The inverse Jacobian the solver has built. `unseen` is the last evaluation of the solve where
+    /// no step was taken from it, to complete what was learnt; `None` where the solve ended within
+    /// or after that step. By default a solver has none.
+    fn inverse_jacobian(&mut self, _unseen: Option<&Evaluation>) -> Option<InverseJacobian> {
         None
     }
 }
@@ -143,7 +144,7 @@ impl<S: Solver + ?Sized> Solver for Box<S> {
         (**self).uses_jacobian_products()
     }
 
-    fn inverse_jacobian(&mut self, last: &Evaluation) -> Option<InverseJacobian> {
-        (**self).inverse_jacobian(last)
+    fn inverse_jacobian(&mut self, unseen: Option<&Evaluation>) -> Option<InverseJacobian> {
+        (**self).inverse_jacobian(unseen)
     }
 }

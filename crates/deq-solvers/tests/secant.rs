@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use burn::tensor::{DType, Device, Tensor};
 use common::{anderson, values};
 use deq_solvers::{
-    BroydenConfig, BroydenUpdate, DriveOptions, Evaluation, InverseJacobian, Mixing, SolveConfig,
-    SolverConfig, StepEvent,
+    BroydenConfig, BroydenUpdate, DriveOptions, Evaluation, InverseJacobian, LineSearch, Mixing,
+    SolveConfig, SolverConfig, StepEvent,
 };
 use deq_testproblems::maps;
 
@@ -148,6 +150,41 @@ fn products_and_solves_are_consistent() {
                 .flat_map(|i| rows.iter().map(move |row| row[i]))
                 .collect();
             assert_close(&columns.concat(), &transposed, 1e-10);
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_solve_hands_on_what_was_learnt() {
+    let solver = SolverConfig::Broyden(BroydenConfig {
+        memory: 3,
+        line_search: Some(LineSearch::default()),
+        ..BroydenConfig::default()
+    });
+    for device in deq_devices::double_precision() {
+        let problem = maps::tanh(0.9, [2, 7], 3, &device, DType::F64).expect("a problem");
+        // Each call is a trial of the line search, so the solve ends within a step.
+        for last_call in 3..12 {
+            let flag = AtomicBool::new(false);
+            let mut calls = 0;
+            let map = |z| {
+                calls += 1;
+                flag.store(calls == last_call, Ordering::Relaxed);
+                problem.evaluate(z)
+            };
+            let mut evaluations = Vec::new();
+            let mut record = |event: &StepEvent<'_>| evaluations.push(event.evaluation.clone());
+            let options = DriveOptions {
+                observer: Some(&mut record),
+                interrupt: Some(&flag),
+                ..DriveOptions::default()
+            };
+            let config = SolveConfig::new(solver.clone()).with_tolerance(0.0);
+            let solution = config.solve_with(options, map, problem.start.clone());
+            let inverse = solution.expect("a valid solve").inverse_jacobian;
+            let inverse = inverse.expect("an inverse Jacobian");
+            let error = secant_error(&evaluations, &inverse, 0);
+            assert!(error < 1e-6, "call {last_call}: {error:e}");
         }
     }
 }

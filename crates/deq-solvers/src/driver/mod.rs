@@ -39,7 +39,8 @@ pub struct DriveOptions<'a> {
 /// Each round evaluates the map, measures every sample's residual (the one read-back, of as many
 /// numbers as there are samples; only every [`Termination::check_every`] rounds if so asked), keeps
 /// the best step of each sample, and asks the solver for the next point until [`Termination`] ends
-/// it. Bookkeeping beyond the solver's own memory is two states: the best point and its output.
+/// it. Bookkeeping beyond the solver's own memory is three states at most: the best point, its image,
+/// and its output where that is neither.
 ///
 /// Departures from TorchDEQ, all of them deliberate:
 /// - The residual is always $\lVert f(z) - z \rVert$; TorchDEQ multiplies it by the damping of its
@@ -150,7 +151,7 @@ fn run(
                 progress.stop(status);
             }
             if last || progress.is_over() {
-                inverse_jacobian = solver.inverse_jacobian(&evaluation);
+                inverse_jacobian = solver.inverse_jacobian(Some(&evaluation));
                 break;
             }
             map.active.copy_from_slice(progress.active());
@@ -165,7 +166,7 @@ fn run(
                 Err(Halt(Reason::Failed(error))) => return Err(error),
                 Err(Halt(Reason::Stopped(status))) => {
                     progress.stop(status);
-                    inverse_jacobian = solver.inverse_jacobian(&evaluation);
+                    inverse_jacobian = solver.inverse_jacobian(None);
                     break;
                 }
             };

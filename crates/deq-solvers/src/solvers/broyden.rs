@@ -138,8 +138,10 @@ impl Solver for Broyden {
         1
     }
 
-    fn inverse_jacobian(&mut self, last: &Evaluation) -> Option<InverseJacobian> {
-        self.update(last);
+    fn inverse_jacobian(&mut self, unseen: Option<&Evaluation>) -> Option<InverseJacobian> {
+        if let Some(evaluation) = unseen {
+            self.update(evaluation);
+        }
         Some(self.updates.inverse_jacobian())
     }
 }

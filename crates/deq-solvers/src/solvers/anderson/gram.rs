@@ -48,27 +48,31 @@ impl Gram {
         let gram = self.gram.clone().narrow(1, 0, filled).narrow(2, 0, filled);
         let identity = dense::identity(filled, &gram);
         let squares = dense::diagonal(&gram);
-        let valid = self.valid.clone().narrow(1, 0, filled);
-        let absent = self.ragged.then(|| valid.clone().equal_elem(0.0));
+        let absent = self
+            .ragged
+            .then(|| self.valid.clone().narrow(1, 0, filled).equal_elem(0.0));
 
-        let mut matrix = match self.regularization {
-            Regularization::Absolute(0.0) | Regularization::Relative(0.0) => gram,
-            Regularization::Absolute(lambda) => gram + identity.clone() * lambda,
+        let (matrix, squares) = match self.regularization {
+            Regularization::Absolute(0.0) | Regularization::Relative(0.0) => (gram, squares),
+            Regularization::Absolute(lambda) => {
+                (gram + identity.clone() * lambda, squares + lambda)
+            }
             Regularization::Relative(factor) => {
                 let counted = match &absent {
                     Some(absent) => squares.clone().mask_fill(absent.clone(), f32::INFINITY),
                     None => squares.clone(),
                 };
-                gram + identity.clone() * counted.min_dim(1) * factor
+                let lambda = counted.min_dim(1) * factor;
+                (gram + identity.clone() * lambda.clone(), squares + lambda)
             }
         };
         // Unit diagonals make the pivots of small and large residuals comparable.
-        let lengths = dense::diagonal(&matrix).sqrt();
+        let lengths = squares.sqrt();
         let mut scales = finite_or_zero(lengths.recip());
         if let Some(absent) = absent {
             scales = scales.mask_fill(absent, 0.0);
         }
-        matrix = matrix * scales.clone() * scales.clone().swap_dims(1, 2);
+        let matrix = matrix * scales.clone() * scales.clone().swap_dims(1, 2);
         let weights = dense::solve(matrix, scales.clone()) * scales;
 
         // Without any direction to mix, the newest evaluation stands alone.

@@ -160,8 +160,10 @@ impl Solver for Anderson {
         Ok(next.into())
     }
 
-    fn inverse_jacobian(&mut self, last: &Evaluation) -> Option<InverseJacobian> {
-        self.learn(last);
+    fn inverse_jacobian(&mut self, unseen: Option<&Evaluation>) -> Option<InverseJacobian> {
+        if let Some(evaluation) = unseen {
+            self.learn(evaluation);
+        }
         let mixture = self.mixture.as_ref()?;
         mixture.inverse_jacobian(self.config.damping)
     }
