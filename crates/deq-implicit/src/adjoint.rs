@@ -1,14 +1,23 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::tensor::{Bool, Shape, Tensor, TensorData};
 use deq_solvers::{InverseJacobian, Solution, SolveStats, State, Status};
 
 use crate::node::replace_gradient;
-use crate::{Adjoint, Neumann, OnFailure, ReuseInverse, vjp};
+use crate::{
+    Adjoint, AdjointMemory, EquilibriumMap, Neumann, OnFailure, ReuseInverse, Transpose, vjp,
+};
 
 /// Where the backward pass leaves the statistics of its adjoint solve.
 pub(crate) type AdjointStats = Arc<Mutex<Option<SolveStats>>>;
+
+/// What a call hears of its adjoint solves, and lends to them.
+#[derive(Clone, Default)]
+pub(crate) struct Feedback {
+    pub(crate) stats: AdjointStats,
+    pub(crate) memory: Option<AdjointMemory>,
+}
 
 /// How the backward pass gets from the loss gradient $g$ to the adjoint $u$.
 pub(crate) enum Backward {
@@ -29,43 +38,107 @@ pub(crate) fn attach<A, S, F>(
     args: A,
     map: Arc<F>,
     backward: Backward,
-    stats: AdjointStats,
+    feedback: Feedback,
 ) -> S
 where
     A: Module + 'static,
     S: State,
-    F: Fn(&A, S) -> S + Send + Sync + 'static,
+    F: EquilibriumMap<A, S>,
 {
     let shapes = tracked.shapes();
     let tracked = tracked.into_matrix();
     let point = tracked.clone().inner();
     let shapes_of_point = shapes.clone();
-    let product = move |u| vjp::product(&args, &*map, &point, &shapes_of_point, u);
-    let hook = move |gradient: Tensor<2>| match &backward {
-        Backward::Solve(adjoint) => {
-            let map = |u: Tensor<2>| gradient.clone() + product(u);
-            let solution = adjoint
-                .backward
-                .solve(map, gradient.zeros_like())
-                .expect("the adjoint map keeps shapes and returns plain tensors");
-            *stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(solution.stats.clone());
-            judge(adjoint.on_failure, solution, &gradient)
-        }
-        Backward::Neumann(neumann) => series(neumann, &gradient, &product),
-        Backward::Reuse(inverse, reuse) => {
-            let estimate = match &**inverse {
-                Some(inverse) => estimate(inverse, reuse, &gradient),
-                None => gradient.clone(),
-            };
-            (0..reuse.refine).fold(estimate, |u, _| gradient.clone() + product(u))
+    let hook = move |gradient: Tensor<2>| {
+        let product = Product::new(&args, &*map, &point, &shapes_of_point);
+        match &backward {
+            Backward::Solve(adjoint) => solve(adjoint, &gradient, &product, &feedback),
+            Backward::Neumann(neumann) => series(neumann, &gradient, |u| product.apply(u)),
+            Backward::Reuse(inverse, reuse) => {
+                let estimate = match &**inverse {
+                    Some(inverse) => estimate(inverse, reuse, &gradient),
+                    None => gradient.clone(),
+                };
+                (0..reuse.refine).fold(estimate, |u, _| gradient.clone() + product.apply(u))
+            }
         }
     };
     S::from_matrix(replace_gradient(tracked, hook), &shapes)
 }
 
+/// The product $J^\top u$ at one point: the map's own, or by autodiff.
+struct Product<'a, A, S, F> {
+    args: &'a A,
+    map: &'a F,
+    point: &'a Tensor<2>,
+    shapes: &'a [Shape],
+    transpose: Option<Transpose<S>>,
+}
+
+impl<'a, A: Module, S: State, F: EquilibriumMap<A, S>> Product<'a, A, S, F> {
+    fn new(args: &'a A, map: &'a F, point: &'a Tensor<2>, shapes: &'a [Shape]) -> Self {
+        let transpose = map.transpose(args, &S::from_matrix(point.clone(), shapes));
+        Self {
+            args,
+            map,
+            point,
+            shapes,
+            transpose,
+        }
+    }
+
+    fn apply(&self, u: Tensor<2>) -> Tensor<2> {
+        match &self.transpose {
+            Some(transpose) => transpose(S::from_matrix(u, self.shapes)).into_matrix(),
+            None => {
+                let map = |args: &A, z| self.map.forward(args, z);
+                vjp::product(self.args, map, self.point, self.shapes, u)
+            }
+        }
+    }
+}
+
+/// Solves $u = g + J^\top u$.
+fn solve<A: Module, S: State, F: EquilibriumMap<A, S>>(
+    adjoint: &Adjoint,
+    gradient: &Tensor<2>,
+    product: &Product<'_, A, S, F>,
+    feedback: &Feedback,
+) -> Tensor<2> {
+    let start = match &feedback.memory {
+        Some(memory) => memory.start(gradient),
+        None => gradient.zeros_like(),
+    };
+    let map = |u: Tensor<2>| gradient.clone() + product.apply(u);
+    let solution = adjoint
+        .backward
+        .solve(map, start)
+        .expect("the adjoint map keeps shapes and returns plain tensors");
+    let stats = &solution.stats;
+    tracing::debug!(
+        steps = stats.steps,
+        evaluations = stats.evaluations,
+        residual = stats.max_residual(),
+        status = ?stats.worst_status(),
+        "adjoint solve"
+    );
+    *feedback
+        .stats
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = Some(stats.clone());
+    if let Some(memory) = &feedback.memory {
+        let sound = !stats.status.iter().any(failed);
+        memory.replace(sound.then(|| solution.state.clone()));
+    }
+    judge(adjoint.on_failure, solution, gradient)
+}
+
+fn failed(status: &Status) -> bool {
+    matches!(status, Status::Diverged | Status::NonFinite)
+}
+
 /// The adjoint of each sample, by how its solve ended.
 fn judge(on_failure: OnFailure, solution: Solution<Tensor<2>>, gradient: &Tensor<2>) -> Tensor<2> {
-    let failed = |status: &Status| matches!(status, Status::Diverged | Status::NonFinite);
     let failed: Vec<bool> = solution.stats.status.iter().map(failed).collect();
     if !failed.contains(&true) {
         return solution.state;
@@ -76,6 +149,12 @@ fn judge(on_failure: OnFailure, solution: Solution<Tensor<2>>, gradient: &Tensor
         "the adjoint solve failed for {count} of {} samples ({}): choose another backward solver, or `on_failure = \"jacobian_free\"`",
         failed.len(),
         solution.stats.worst_status(),
+    );
+    tracing::warn!(
+        samples = failed.len(),
+        failed = count,
+        policy = ?on_failure,
+        "the adjoint solve failed"
     );
     // A gradient that is not finite must not turn into one that is.
     let broken = gradient.clone().is_finite().all_dim(1).bool_not();

@@ -2,12 +2,12 @@ use std::sync::{Arc, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use deq_solvers::{
-    DriveOptions, InverseJacobian, Observer, Solution, SolveConfig, SolveError, SolveStats, State,
-};
+use deq_solvers::{DriveOptions, Observer, SolveError, SolveStats, State};
 
-use crate::adjoint::{self, AdjointStats, Backward};
-use crate::{Core, DeqConfig, Gradient, Phantom, phantom, sampling};
+use crate::adjoint::{AdjointStats, Feedback};
+use crate::forward::Forward;
+use crate::training::Training;
+use crate::{AdjointMemory, DeqConfig, EquilibriumMap, Gradient};
 
 /// An equilibrium layer, made by [`DeqConfig::init`]. It holds no weights: they belong to the map.
 #[derive(Clone, Debug)]
@@ -23,15 +23,17 @@ pub struct CallOptions<'a> {
     pub max_iter: Option<usize>,
     /// Watches the forward solve.
     pub observer: Option<&'a mut dyn Observer>,
+    /// Where the adjoint solve of an implicit gradient starts, and leaves its result.
+    pub adjoint_memory: Option<&'a AdjointMemory>,
 }
 
 /// What a layer returns.
 #[derive(Clone, Debug)]
 pub struct Solved<S> {
-    states: Vec<S>,
+    pub(crate) states: Vec<S>,
     /// The forward solve: its last slice, with the evaluations of all slices.
     pub stats: SolveStats,
-    adjoint: AdjointStats,
+    pub(crate) adjoint: AdjointStats,
 }
 
 impl<S> Solved<S> {
@@ -82,23 +84,24 @@ impl Deq {
     /// tensors and tuples of modules and tensors. The map itself must capture no autodiff tensor.
     ///
     /// # Errors
-    /// As [`deq_solvers::drive`].
+    /// As [`deq_solvers::drive`], and where the gradient asks for what the call does not have:
+    /// [`SolveError::UnreachableArgument`], [`SolveError::NoDouble`].
     pub fn solve<A, S, F>(&self, args: &A, start: S, map: F) -> Result<Solved<S>, SolveError>
     where
         A: Module + 'static,
         S: State,
         F: Fn(&A, S) -> S + Send + Sync + 'static,
     {
-        self.solve_with(CallOptions::default(), args, start, map)
+        self.solve_map(CallOptions::default(), args, start, map)
     }
 
     /// Solves with options for this call alone.
     ///
     /// # Errors
-    /// As [`deq_solvers::drive`].
+    /// As [`Deq::solve`].
     pub fn solve_with<A, S, F>(
         &self,
-        mut options: CallOptions<'_>,
+        options: CallOptions<'_>,
         args: &A,
         start: S,
         map: F,
@@ -108,142 +111,67 @@ impl Deq {
         S: State,
         F: Fn(&A, S) -> S + Send + Sync + 'static,
     {
+        self.solve_map(options, args, start, map)
+    }
+
+    /// Solves for a map that may know its own transpose.
+    ///
+    /// # Errors
+    /// As [`Deq::solve`].
+    pub fn solve_map<A, S>(
+        &self,
+        options: CallOptions<'_>,
+        args: &A,
+        start: S,
+        map: impl EquilibriumMap<A, S>,
+    ) -> Result<Solved<S>, SolveError>
+    where
+        A: Module + 'static,
+        S: State,
+    {
         start.samples()?;
-        let map = Arc::new(map);
+        let implicit = matches!(self.config.gradient, Gradient::Implicit(_));
+        SolveError::require(
+            implicit || options.adjoint_memory.is_none(),
+            "adjoint_memory",
+            "given",
+            "left out unless the gradient is implicit",
+        )?;
         // Reparameterised weights are computed once here and not at every evaluation.
         let plain = args.valid().materialize();
-        let adjoint = AdjointStats::default();
-        let mut forward = Forward {
-            config: self.config.forward.clone(),
-            plain: &plain,
-            map: &*map,
+        let map = Arc::new(map);
+        let feedback = Feedback {
+            memory: options.adjoint_memory.cloned(),
+            ..Default::default()
         };
-
-        let Some(device) = training_device(args, &start) else {
-            let max_iter = options.max_iter.unwrap_or(self.config.eval_max_iter());
-            let options = DriveOptions {
-                observer: options.observer,
-                ..Default::default()
-            };
-            let solution = forward.solve(max_iter, options, start)?;
-            return Ok(Solved {
-                states: vec![solution.state],
-                stats: solution.stats,
-                adjoint,
-            });
+        let forward = Forward {
+            config: &self.config.forward,
+            plain,
+            map,
         };
-
-        let max_iter = options
-            .max_iter
-            .unwrap_or(self.config.forward.termination.max_iter);
-        let differentiate = |gradient: &Gradient,
-                             state: S,
-                             inverse: Option<&InverseJacobian>|
-         -> Result<Vec<S>, SolveError> {
-            let start = on_device(state, &device);
-            let tracked = |state: S| map(args, state);
-            let backward = match gradient {
-                Gradient::Phantom(phantom) => return Ok(phantom::unroll(phantom, tracked, start)),
-                Gradient::JacobianFree => {
-                    return Ok(phantom::unroll(&Phantom::default(), tracked, start));
-                }
-                Gradient::Implicit(settings) => Backward::Solve(Box::new(settings.clone())),
-                Gradient::Neumann(neumann) => Backward::Neumann(neumann.clone()),
-                Gradient::ReuseInverse(reuse) => {
-                    Backward::Reuse(Box::new(inverse.cloned()), reuse.clone())
-                }
-            };
-            if max_iter == 0 {
-                // No solve has probed the map for captured tensors, and one inside the backward
-                // pass would dead-lock.
-                let mut probe = Forward {
-                    config: SolveConfig::default(),
-                    plain: &plain,
-                    map: &*map,
-                };
-                probe.solve(1, DriveOptions::default(), start.clone())?;
-            }
-            Ok(vec![adjoint::attach(
-                tracked(start),
-                plain.clone(),
-                map.clone(),
-                backward,
-                adjoint.clone(),
-            )])
-        };
-
-        let mut states = Vec::new();
-        let stats = match self.config.core {
-            Core::Indexing => {
-                let options = DriveOptions {
-                    sample_at: sampling::steps(&self.config.states, max_iter),
+        match training_device(args, &start) {
+            None => {
+                let max_iter = options.max_iter.unwrap_or(self.config.eval_max_iter());
+                let drive = DriveOptions {
                     observer: options.observer,
                     ..Default::default()
                 };
-                let solution = forward.solve(max_iter, options, start)?;
-                let count = solution.samples.len();
-                let inverse = solution.inverse_jacobian.as_ref();
-                for (index, sample) in solution.samples.into_iter().enumerate() {
-                    let gradient = self.config.gradient_of(index, count);
-                    states.extend(differentiate(&gradient, sample, inverse)?);
-                }
-                solution.stats
+                let solution = forward.solve(max_iter, drive, start)?;
+                Ok(Solved {
+                    states: vec![solution.state],
+                    stats: solution.stats,
+                    adjoint: feedback.stats,
+                })
             }
-            Core::Sliced => {
-                let slices = sampling::slices(&self.config.states, max_iter);
-                let mut state = start;
-                let mut evaluations = 0;
-                let mut stats = None;
-                for (index, &steps) in slices.iter().enumerate() {
-                    // The observer is lent to one slice at a time.
-                    let options = DriveOptions {
-                        observer: options
-                            .observer
-                            .as_mut()
-                            .map(|o| &mut **o as &mut dyn Observer),
-                        ..Default::default()
-                    };
-                    let mut solution = forward.solve(steps, options, state)?;
-                    evaluations += solution.stats.evaluations;
-                    solution.stats.evaluations = evaluations;
-                    stats = Some(solution.stats);
-                    let gradient = self.config.gradient_of(index, slices.len());
-                    let inverse = solution.inverse_jacobian.as_ref();
-                    let emitted = differentiate(&gradient, solution.state, inverse)?;
-                    state = emitted.last().cloned().expect("a gradient emits a state");
-                    states.extend(emitted);
-                }
-                stats.expect("there is at least one slice")
+            Some(device) => Training {
+                config: &self.config,
+                args,
+                forward,
+                device,
+                feedback,
             }
-        };
-        Ok(Solved {
-            states,
-            stats,
-            adjoint,
-        })
-    }
-}
-
-/// The forward solve on plain tensors.
-struct Forward<'a, A, F> {
-    config: SolveConfig,
-    plain: &'a A,
-    map: &'a F,
-}
-
-impl<A, F> Forward<'_, A, F> {
-    fn solve<S: State>(
-        &mut self,
-        max_iter: usize,
-        options: DriveOptions<'_>,
-        start: S,
-    ) -> Result<Solution<S>, SolveError>
-    where
-        F: Fn(&A, S) -> S,
-    {
-        self.config.termination.max_iter = max_iter;
-        self.config
-            .solve_with(options, |state| (self.map)(self.plain, state), start)
+            .run(options.max_iter, options.observer, start),
+        }
     }
 }
 
@@ -253,14 +181,4 @@ fn training_device<A: Module, S: State>(args: &A, start: &S) -> Option<Device> {
         .into_iter()
         .chain([start.clone().into_matrix().device()])
         .find(Device::is_autodiff)
-}
-
-/// A state as a constant on an autodiff device, with that device's checkpointing strategy.
-fn on_device<S: State>(state: S, device: &Device) -> S {
-    let shapes = state.shapes();
-    let mut matrix = state.into_matrix().inner().autodiff();
-    if let Some(strategy) = device.gradient_checkpointing_strategy() {
-        matrix = matrix.with_gradient_checkpointing_strategy(strategy);
-    }
-    S::from_matrix(matrix, &shapes)
 }

@@ -34,17 +34,27 @@
 //! published DEQs do, and draw dropout masks outside and pass them through `args`.
 
 mod adjoint;
+mod arguments;
 mod config;
 mod deq;
+mod forward;
+mod gradient;
+mod map;
 mod node;
+mod path;
 mod phantom;
 mod sampling;
+mod training;
 mod vjp;
+mod warm_start;
 
-pub use config::{
-    Adjoint, Core, DeqConfig, Emit, Eval, Gradient, Neumann, OnFailure, Phantom, ReuseInverse,
-    States,
-};
+pub use arguments::input;
+pub use config::{Core, DeqConfig, Eval, States};
 pub use deq::{CallOptions, Deq, Solved};
 pub use deq_solvers::SolveError;
-pub use vjp::vjp;
+pub use gradient::{
+    Adjoint, Emit, Gradient, Neumann, OnFailure, Phantom, ReuseInverse, Reversible, Unrolled,
+};
+pub use map::{EquilibriumMap, Transpose};
+pub use vjp::{check_transpose, vjp};
+pub use warm_start::AdjointMemory;

@@ -1,9 +1,10 @@
-//! The autodiff node: an identity whose backward pass is ours.
+//! The autodiff nodes: identities whose backward pass is ours.
 //!
 //! burn allows an inner `backward()` inside a backward step, so implicit differentiation is one
-//! node that replaces the incoming gradient $g$ by the solution of $u = g + J^\top u$. The op is
-//! an identity on every backend; its implementation for `Autodiff` serves all of them, by way of
-//! dispatch tensors on the inner device.
+//! node that replaces the incoming gradient $g$ by the solution of $u = g + J^\top u$. A second one
+//! stands for a whole solve and hands gradients to what it started from. Both are identities on every
+//! backend; their implementation for `Autodiff` serves all of them, by way of dispatch tensors on
+//! the inner device.
 
 #![allow(
     deprecated,
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{
     Autodiff, Backend, BackendTensor, Dispatch, DispatchKindConversion, DispatchTensor,
@@ -24,11 +25,19 @@ use burn::backend::{
 };
 use burn::tensor::Tensor;
 
-/// What replaces the gradient, on plain tensors.
+/// From the gradient of a node's output to those of its parents, on plain tensors.
 #[derive(Clone)]
-pub(crate) struct BackwardHook(Arc<Mutex<dyn FnMut(DispatchTensor) -> DispatchTensor + Send>>);
+pub(crate) struct BackwardHook<const N: usize>(Arc<Mutex<HookFn<N>>>);
 
-impl fmt::Debug for BackwardHook {
+type HookFn<const N: usize> = dyn FnMut(DispatchTensor) -> [DispatchTensor; N] + Send;
+
+impl<const N: usize> BackwardHook<N> {
+    fn new(hook: impl FnMut(DispatchTensor) -> [DispatchTensor; N] + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(hook)))
+    }
+}
+
+impl<const N: usize> fmt::Debug for BackwardHook<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BackwardHook")
     }
@@ -41,10 +50,32 @@ pub(crate) fn replace_gradient(
     tensor: Tensor<2>,
     mut hook: impl FnMut(Tensor<2>) -> Tensor<2> + Send + 'static,
 ) -> Tensor<2> {
-    let hook = move |gradient| hook(Tensor::from_dispatch(gradient)).into_dispatch();
-    let hook = BackwardHook(Arc::new(Mutex::new(hook)));
-    Tensor::from_dispatch(<Dispatch as HookBackend>::hook(
+    let hook =
+        BackwardHook::new(move |gradient| [hook(Tensor::from_dispatch(gradient)).into_dispatch()]);
+    Tensor::from_dispatch(<Dispatch as HookBackend>::replace(
         tensor.into_dispatch(),
+        hook,
+    ))
+}
+
+/// Passes `value` through as what became of `start` and `arguments`; in the backward pass these
+/// two get the gradients that `hook` makes of its own.
+///
+/// `hook` must not hold tracked tensors: the outer backward pass holds its graph's lock.
+pub(crate) fn rejoin(
+    value: Tensor<2>,
+    start: Tensor<2>,
+    arguments: Tensor<1>,
+    mut hook: impl FnMut(Tensor<2>) -> (Tensor<2>, Tensor<1>) + Send + 'static,
+) -> Tensor<2> {
+    let hook = BackwardHook::new(move |gradient| {
+        let (start, arguments) = hook(Tensor::from_dispatch(gradient));
+        [start.into_dispatch(), arguments.into_dispatch()]
+    });
+    Tensor::from_dispatch(<Dispatch as HookBackend>::rejoin(
+        value.into_dispatch(),
+        start.into_dispatch(),
+        arguments.into_dispatch(),
         hook,
     ))
 }
@@ -56,29 +87,41 @@ pub(crate) fn replace_gradient(
     Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))
 )]
 trait HookBackend: Backend {
-    fn hook(tensor: FloatTensor<Self>, hook: BackwardHook) -> FloatTensor<Self>;
+    fn replace(tensor: FloatTensor<Self>, hook: BackwardHook<1>) -> FloatTensor<Self>;
+    fn rejoin(
+        value: FloatTensor<Self>,
+        start: FloatTensor<Self>,
+        arguments: FloatTensor<Self>,
+        hook: BackwardHook<2>,
+    ) -> FloatTensor<Self>;
+}
+
+/// Without autodiff both operations are the identity on their first tensor.
+macro_rules! identity {
+    ($backend:ty) => {
+        impl HookBackend for $backend {
+            fn replace(tensor: FloatTensor<Self>, _hook: BackwardHook<1>) -> FloatTensor<Self> {
+                tensor
+            }
+
+            fn rejoin(
+                value: FloatTensor<Self>,
+                _start: FloatTensor<Self>,
+                _arguments: FloatTensor<Self>,
+                _hook: BackwardHook<2>,
+            ) -> FloatTensor<Self> {
+                value
+            }
+        }
+    };
 }
 
 #[cfg(feature = "flex")]
-impl HookBackend for burn::backend::Flex {
-    fn hook(tensor: FloatTensor<Self>, _hook: BackwardHook) -> FloatTensor<Self> {
-        tensor
-    }
-}
-
+identity!(burn::backend::Flex);
 #[cfg(feature = "ndarray")]
-impl HookBackend for burn::backend::NdArray {
-    fn hook(tensor: FloatTensor<Self>, _hook: BackwardHook) -> FloatTensor<Self> {
-        tensor
-    }
-}
-
+identity!(burn::backend::NdArray);
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
-impl HookBackend for burn::backend::Cube {
-    fn hook(tensor: FloatTensor<Self>, _hook: BackwardHook) -> FloatTensor<Self> {
-        tensor
-    }
-}
+identity!(burn::backend::Cube);
 
 impl<B, C> HookBackend for Autodiff<B, C>
 where
@@ -86,9 +129,23 @@ where
     C: CheckpointStrategy,
     DispatchTensor: DispatchKindConversion<B>,
 {
-    fn hook(tensor: FloatTensor<Self>, hook: BackwardHook) -> FloatTensor<Self> {
+    fn replace(tensor: FloatTensor<Self>, hook: BackwardHook<1>) -> FloatTensor<Self> {
         let (primitive, node) = tensor.into_parts();
         match HookStep.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(hook, primitive),
+            OpsKind::UnTracked(prepared) => prepared.finish(primitive),
+        }
+    }
+
+    fn rejoin(
+        value: FloatTensor<Self>,
+        start: FloatTensor<Self>,
+        arguments: FloatTensor<Self>,
+        hook: BackwardHook<2>,
+    ) -> FloatTensor<Self> {
+        let (primitive, _) = value.into_parts();
+        let parents = [start.into_parts().1, arguments.into_parts().1];
+        match HookStep.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(hook, primitive),
             OpsKind::UnTracked(prepared) => prepared.finish(primitive),
         }
@@ -98,29 +155,32 @@ where
 #[derive(Debug)]
 struct HookStep;
 
-impl<B> Backward<B, 1> for HookStep
+impl<B, const N: usize> Backward<B, N> for HookStep
 where
     B: Backend,
     DispatchTensor: DispatchKindConversion<B>,
 {
-    type State = BackwardHook;
+    type State = BackwardHook<N>;
 
     fn backward(
         self,
-        ops: Ops<Self::State, 1>,
+        ops: Ops<Self::State, N>,
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
         let BackwardHook(hook) = ops.state;
-        unary::<B, _>(ops.parents, ops.node, gradients, |gradient| {
-            let gradient = BackendTensor::Float(gradient);
-            let gradient = <DispatchTensor as DispatchKindConversion<B>>::from_backend(gradient);
-            // A poisoned lock means that the hook panicked in an earlier backward pass; that
-            // panic has been reported, and the hook keeps no state across calls.
-            let mut hook = hook.lock().unwrap_or_else(PoisonError::into_inner);
-            <DispatchTensor as DispatchKindConversion<B>>::try_into_backend(hook(gradient))
-                .expect("the hook returns a plain tensor on the gradient's own backend")
-                .float()
-        });
+        let gradient = BackendTensor::Float(gradients.consume::<B>(&ops.node));
+        let gradient = <DispatchTensor as DispatchKindConversion<B>>::from_backend(gradient);
+        // A poisoned lock means that the hook panicked in an earlier backward pass; that panic
+        // has been reported, and the hook keeps no state across calls.
+        let mut hook = hook.lock().unwrap_or_else(PoisonError::into_inner);
+        for (parent, gradient) in ops.parents.into_iter().zip(hook(gradient)) {
+            let Some(parent) = parent else { continue };
+            let gradient =
+                <DispatchTensor as DispatchKindConversion<B>>::try_into_backend(gradient)
+                    .expect("the hook returns plain tensors on the gradient's own backend")
+                    .float();
+            gradients.register::<B>(parent.id, gradient);
+        }
     }
 }

@@ -2,6 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Shape, Tensor};
 use deq_solvers::State;
 
+use crate::EquilibriumMap;
+
 /// The vector–Jacobian product $J^\top u$ of a map at $z$, with $J = \partial f / \partial z$.
 ///
 /// `args` must be plain (`args.valid()`), as must be `z` and `u`, which have the same shapes. Costs
@@ -10,6 +12,22 @@ pub fn vjp<A: Module, S: State>(args: &A, map: impl Fn(&A, S) -> S, z: &S, u: &S
     let shapes = z.shapes();
     let (point, u) = (z.clone().into_matrix(), u.clone().into_matrix());
     S::from_matrix(product(args, map, &point, &shapes, u), &shapes)
+}
+
+/// How far a map's own [transpose](EquilibriumMap::transpose) is from autodiff's: the norm of the
+/// difference of the two products $J^\top u$, relative to that of autodiff's; `None` when the map
+/// has none of its own. For the tests of such a map: about 1e-6 is right in `f32`.
+pub fn check_transpose<A: Module, S: State>(
+    args: &A,
+    map: &impl EquilibriumMap<A, S>,
+    z: &S,
+    u: &S,
+) -> Option<f64> {
+    let own = map.transpose(args, z)?(u.clone()).into_matrix();
+    let expected = vjp(args, |args, z| map.forward(args, z), z, u).into_matrix();
+    let norm = |matrix: Tensor<2>| matrix.square().sum().sqrt().into_scalar::<f64>();
+    let scale = norm(expected.clone()).max(f64::MIN_POSITIVE);
+    Some(norm(own - expected) / scale)
 }
 
 /// The same on matrices of samples by features.

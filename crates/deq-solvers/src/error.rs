@@ -28,6 +28,19 @@ pub enum SolveError {
         "the map captures an autodiff tensor: it was given plain tensors and returned one with autodiff. Pass weights and injections through `args` instead of capturing them"
     )]
     CapturedAutodiff,
+    /// A gradient that evaluates the map anew in the backward pass cannot reach a tensor.
+    #[error(
+        "a tensor in `args` carries a gradient that the chosen gradient cannot reach: it is neither a module's parameter nor an input. Wrap it with `deq_implicit::input`"
+    )]
+    UnreachableArgument,
+    /// The device cannot keep the numbers that an option asks for.
+    #[error("the device {device} does not support f64, which `{option}` asks for: set it to false")]
+    NoDouble {
+        /// The device.
+        device: String,
+        /// The option's name.
+        option: &'static str,
+    },
     /// Products with the Jacobian were offered to a solver that never asks for them.
     #[error(
         "`jvp` is of no use to this solver: leave it out, or choose newton_krylov, gmres or bicgstab"

@@ -23,7 +23,7 @@ pub struct Solution<S> {
 
 impl<S> Solution<S> {
     /// The same solution with its states in another form.
-    pub(crate) fn map<T>(self, mut form: impl FnMut(S) -> T) -> Solution<T> {
+    pub fn map<T>(self, mut form: impl FnMut(S) -> T) -> Solution<T> {
         Solution {
             state: form(self.state),
             point: form(self.point),

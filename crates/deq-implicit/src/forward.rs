@@ -1,0 +1,84 @@
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{FloatDType, Tensor};
+use deq_solvers::{DriveOptions, Solution, SolveConfig, SolveError, State};
+
+use crate::EquilibriumMap;
+use crate::path::Recorder;
+
+/// The forward solve on plain tensors.
+pub(crate) struct Forward<'a, A, F> {
+    pub(crate) config: &'a SolveConfig,
+    pub(crate) plain: A,
+    pub(crate) map: Arc<F>,
+}
+
+impl<A: Module, F> Forward<'_, A, F> {
+    fn capped(&self, max_iter: usize) -> SolveConfig {
+        let mut config = self.config.clone();
+        config.termination.max_iter = max_iter;
+        config
+    }
+
+    pub(crate) fn solve<S: State>(
+        &self,
+        max_iter: usize,
+        options: DriveOptions<'_>,
+        start: S,
+    ) -> Result<Solution<S>, SolveError>
+    where
+        F: EquilibriumMap<A, S>,
+    {
+        let map = |state| self.map.forward(&self.plain, state);
+        self.capped(max_iter).solve_with(options, map, start)
+    }
+
+    /// The same, with every evaluation shown to a recorder, and the points of the path kept in
+    /// `f64` if so asked.
+    pub(crate) fn follow<S: State>(
+        &self,
+        max_iter: usize,
+        options: DriveOptions<'_>,
+        start: S,
+        double: bool,
+        recorder: &mut Recorder,
+    ) -> Result<Solution<S>, SolveError>
+    where
+        F: EquilibriumMap<A, S>,
+    {
+        let shapes = start.shapes();
+        let start = start.into_matrix().inner();
+        let device = start.device();
+        if double && !device.supports_dtype(FloatDType::F64) {
+            return Err(SolveError::NoDouble {
+                device: format!("{device:?}"),
+                option: "gradient.double",
+            });
+        }
+        let dtype: FloatDType = start.dtype().into();
+        let path_dtype = if double { FloatDType::F64 } else { dtype };
+        let mut changed = None;
+        let map = |point: Tensor<2>| {
+            let state = S::from_matrix(point.clone().cast(dtype), &shapes);
+            let image = self.map.forward(&self.plain, state);
+            let found = image.shapes();
+            if found != shapes {
+                changed = Some(found);
+                return point;
+            }
+            let image = image.into_matrix().cast(path_dtype);
+            recorder.record(point, &image);
+            image
+        };
+        let start = start.cast(path_dtype);
+        let solution = self.capped(max_iter).solve_with(options, map, start)?;
+        if let Some(found) = changed {
+            return Err(SolveError::ShapeChanged {
+                expected: shapes,
+                found,
+            });
+        }
+        Ok(solution.map(|matrix| S::from_matrix(matrix.cast(dtype), &shapes)))
+    }
+}
