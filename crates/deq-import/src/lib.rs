@@ -9,6 +9,9 @@
 //! | `weight`, `bias` of a normalisation layer | `gamma`, `beta` |
 //! | `weight_v` (weight norm) or `weight_orig` (spectral norm) | the base of a reparameterised `weight` |
 //! | `weight_g`, `[out, 1, …]` | `weight.<reparameterisation>.gain`, `[out]` |
+//! | `0.weight` in a `Sequential` of layers | element 0 of a `Vec` of an enum of layers |
+//! | `num_batches_tracked` of a batch norm | none: it is passed over |
+//! | `weight_u`, `weight_v` beside `weight_orig` | `weight.<reparameterisation>.u` and `.v` |
 //!
 //! ```
 //! use burn::nn::LinearConfig;

@@ -30,7 +30,12 @@ fn list(title: &str, names: &[String]) -> String {
     format!("{title}: {};", names.join(", "))
 }
 
+/// PyTorch's batch norm counts its batches, and never uses the count with a constant momentum.
+const BATCH_COUNT: &str = ".num_batches_tracked";
+
 /// Loads every parameter of `module` from `dict`.
+///
+/// Running statistics (`RunningState`) are loaded like parameters.
 ///
 /// # Errors
 /// [`ImportError`] lists what is missing, what is left over and what has another shape.
@@ -45,7 +50,7 @@ pub fn load<M: Module>(module: M, dict: &StateDict) -> Result<M, ImportError> {
     let module = module.map(&mut loader);
     let left_over: Vec<String> = dict
         .names()
-        .filter(|name| !loader.used.contains(*name))
+        .filter(|name| !loader.used.contains(*name) && !name.ends_with(BATCH_COUNT))
         .map(str::to_owned)
         .collect();
     if loader.missing.is_empty() && left_over.is_empty() && loader.wrong_shape.is_empty() {

@@ -19,15 +19,21 @@ impl Path {
 
     /// The names PyTorch may use for the current parameter, the most usual first.
     pub(crate) fn candidates(&self) -> Vec<String> {
-        let names: Vec<&str> = self.levels.iter().map(|(name, _)| name.as_str()).collect();
-        if let [.., (_, container), (leaf, _)] = self.levels.as_slice()
+        // An enum's variant says what a part is, not where: PyTorch has no such level.
+        let levels: Vec<&(String, String)> = self
+            .levels
+            .iter()
+            .filter(|(_, container)| !container.starts_with("Enum:"))
+            .collect();
+        let names: Vec<&str> = levels.iter().map(|(name, _)| name.as_str()).collect();
+        if let [.., (_, container), (leaf, _)] = levels.as_slice()
             && container == REPARAMETERIZATION
         {
             let owner = names[..names.len() - 2].join(".");
             let suffix = if leaf == "gain" { "g" } else { leaf };
             return vec![format!("{owner}_{suffix}")];
         }
-        let (Some((leaf, owner)), Some((_, container))) = (names.split_last(), self.levels.last())
+        let (Some((leaf, owner)), Some((_, container))) = (names.split_last(), levels.last())
         else {
             return Vec::new();
         };
@@ -40,7 +46,8 @@ impl Path {
         let mut name = owner.to_vec();
         name.push(leaf);
         let name = name.join(".");
-        vec![name.clone(), format!("{name}_v"), format!("{name}_orig")]
+        // Under spectral norm `_v` is a vector beside `_orig`, so that comes last.
+        vec![name.clone(), format!("{name}_orig"), format!("{name}_v")]
     }
 
     /// Whether the current parameter is a `Linear` weight, which burn stores transposed.

@@ -1,6 +1,6 @@
 //! Names and layouts of PyTorch's state dicts.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Tensor, TensorData};
@@ -96,5 +96,54 @@ fn what_does_not_fit_is_listed_and_nothing_is_loaded() {
         ] {
             assert!(text.contains(part), "{text}");
         }
+    }
+}
+
+#[derive(Module, Debug)]
+enum Layer {
+    Linear(Linear),
+    Norm(LayerNorm),
+}
+
+#[derive(Module, Debug)]
+struct Sequence {
+    net: Vec<Layer>,
+    running_mean: RunningState<Tensor<1>>,
+}
+
+#[test]
+fn sequences_of_layers_and_running_statistics_load_by_name() {
+    let shapes: [(&str, &[usize]); 6] = [
+        ("net.0.weight", &[4, 3]),
+        ("net.0.bias", &[4]),
+        ("net.1.weight", &[4]),
+        ("net.1.bias", &[4]),
+        ("running_mean", &[4]),
+        ("net.1.num_batches_tracked", &[1]),
+    ];
+    let dict: StateDict = shapes
+        .into_iter()
+        .map(|(name, shape)| (name.to_owned(), tensor(shape)))
+        .collect();
+    for device in deq_devices::all() {
+        let device = device.autodiff();
+        let sequence = Sequence {
+            net: vec![
+                Layer::Linear(LinearConfig::new(3, 4).init(&device)),
+                Layer::Norm(LayerNormConfig::new(4).init(&device)),
+            ],
+            running_mean: RunningState::new(Tensor::zeros([4], &device)),
+        };
+        let sequence = load(sequence, &dict).expect("loads");
+        let mean = sequence.running_mean.value_sync().into_data();
+        assert_eq!(mean.iter::<f32>().collect::<Vec<_>>(), [0.0, 1.0, 2.0, 3.0]);
+
+        let [Layer::Linear(linear), Layer::Norm(norm)] = sequence.net.as_slice() else {
+            panic!("the layers keep their kinds");
+        };
+        let y = norm.forward(linear.forward(Tensor::<2>::ones([1, 3], &device)));
+        let found = gradients(&sequence, &y.square().sum().backward(), &dict);
+        assert!(found.get("net.0.weight").is_some() && found.get("net.1.bias").is_some());
+        assert!(found.get("running_mean").is_none(), "it is no parameter");
     }
 }

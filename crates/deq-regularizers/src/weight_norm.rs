@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
-
-use burn::module::{Module, ModuleVisitor, Param, ParamId, Reparameterization, Reparameterizer};
+use burn::module::{Module, Param, Reparameterization};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+
+use crate::attach::{Weight, attach};
+use crate::{NormError, Selection};
 
 /// Options of [`WeightNorm`].
 ///
@@ -58,30 +59,6 @@ pub struct WeightNorm {
     clip: Option<f64>,
 }
 
-/// Why a module could not be normalised.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum NormError {
-    /// There is no weight of a linear layer or a convolution in it.
-    #[error("the module has no weight to normalise: it holds no linear layer and no convolution")]
-    NoWeight,
-    /// An output channel of a weight is zero, so its direction is undefined.
-    #[error("`{0}` has an output channel of norm zero, which cannot be normalised")]
-    ZeroWeight(String),
-    /// The weight is reparameterised already, and burn supports one reparameterisation a weight.
-    #[error("`{0}` is reparameterised already: apply a norm once, or `materialize()` first")]
-    AlreadyApplied(String),
-    /// A setting is out of its range.
-    #[error("`{field}` is {value}, but must be {requirement}")]
-    InvalidConfig {
-        /// The setting's name.
-        field: &'static str,
-        /// What was given.
-        value: f64,
-        /// What is allowed.
-        requirement: &'static str,
-    },
-}
-
 impl WeightNormConfig {
     /// Normalises every weight of a linear layer or a convolution in `module`.
     ///
@@ -92,44 +69,53 @@ impl WeightNormConfig {
     /// [`NormError`] when an option is out of range, when there is nothing to normalise, or when a
     /// weight cannot be.
     pub fn apply<M: Module>(&self, module: M) -> Result<M, NormError> {
+        self.apply_to(module, &Selection::all())
+    }
+
+    /// Normalises the selected weights of `module`.
+    ///
+    /// # Errors
+    /// As [`WeightNormConfig::apply`], and [`NormError::NoMatch`] for a pattern without effect.
+    pub fn apply_to<M: Module>(&self, module: M, selection: &Selection) -> Result<M, NormError> {
         self.validate()?;
-        let mut weights = Weights::default();
-        module.visit(&mut weights);
-        if let Some(error) = weights.error {
-            return Err(error);
+        attach(module, selection, |path, weight| self.build(path, weight))
+    }
+
+    fn build(&self, path: &str, weight: &Weight) -> Result<WeightNorm, NormError> {
+        let norms = weight.channel_norms();
+        // Written so that NaN is refused as well.
+        if !(norms.clone().min().into_scalar::<f32>() > 0.0) {
+            return Err(NormError::ZeroWeight(path.to_owned()));
         }
-        if weights.axes.is_empty() {
-            return Err(NormError::NoWeight);
-        }
-        Ok(module.apply_reparameterization(Attach {
-            config: self,
-            axes: &weights.axes,
-        }))
+        Ok(WeightNorm {
+            gain: self.learn_scale.then(|| Param::from_tensor(norms.detach())),
+            axis: weight.axis(),
+            target_norm: self.target_norm,
+            clip: self.clip,
+        })
     }
 
     fn validate(&self) -> Result<(), NormError> {
-        let invalid = |field, value, requirement| {
-            Err(NormError::InvalidConfig {
-                field,
-                value,
-                requirement,
-            })
-        };
-        if self.learn_scale && self.target_norm != 1.0 {
-            return invalid(
-                "target_norm",
-                self.target_norm,
-                "1 with `learn_scale`, where gains take its place",
-            );
-        }
-        if !(self.target_norm > 0.0 && self.target_norm.is_finite()) {
-            return invalid("target_norm", self.target_norm, "a finite number above 0");
-        }
-        match self.clip {
-            Some(clip) if !(clip > 0.0) => invalid("clip", clip, "above 0"),
-            _ => Ok(()),
-        }
+        NormError::require(
+            !self.learn_scale || self.target_norm == 1.0,
+            "target_norm",
+            self.target_norm,
+            "1 with `learn_scale`, where gains take its place",
+        )?;
+        validate_scale(self.target_norm, self.clip)
     }
+}
+
+/// The ranges that both norms share.
+pub(crate) fn validate_scale(target_norm: f64, clip: Option<f64>) -> Result<(), NormError> {
+    NormError::require(
+        target_norm > 0.0 && target_norm.is_finite(),
+        "target_norm",
+        target_norm,
+        "a finite number above 0",
+    )?;
+    let limit = clip.unwrap_or(f64::INFINITY);
+    NormError::require(limit > 0.0, "clip", limit, "above 0")
 }
 
 impl Reparameterization for WeightNorm {
@@ -158,91 +144,4 @@ fn channel_norms<const D: usize>(weight: Tensor<D>, axis: usize) -> Tensor<D> {
         .filter(|&other| other != axis)
         .fold(weight.square(), |sum, other| sum.sum_dim(other))
         .sqrt()
-}
-
-/// The axis of a weight's output channels, by the type that holds it.
-fn output_axis(container: &str) -> Option<usize> {
-    match container.strip_prefix("Struct:")? {
-        "Conv1d" | "Conv2d" | "Conv3d" => Some(0),
-        // burn's `Linear` stores `[in, out]`, a transposed convolution `[in, out, …]`.
-        "Linear" | "ConvTranspose1d" | "ConvTranspose2d" | "ConvTranspose3d" => Some(1),
-        _ => None,
-    }
-}
-
-/// Collects the weights to normalise.
-#[derive(Default)]
-struct Weights {
-    path: Vec<(String, String)>,
-    axes: BTreeMap<ParamId, usize>,
-    error: Option<NormError>,
-}
-
-impl Weights {
-    fn name(&self) -> String {
-        let names: Vec<&str> = self.path.iter().map(|(name, _)| name.as_str()).collect();
-        names.join(".")
-    }
-}
-
-impl ModuleVisitor for Weights {
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        if container_type == "Reparameterization" {
-            let name = self.name();
-            self.error.get_or_insert(NormError::AlreadyApplied(name));
-        }
-        self.path.push((name.to_owned(), container_type.to_owned()));
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some((name, container)) = self.path.last() else {
-            return;
-        };
-        let Some(axis) = output_axis(container).filter(|_| name == "weight") else {
-            return;
-        };
-        let least = channel_norms(param.base().inner(), axis).min();
-        // Written so that NaN is refused as well.
-        if !(least.into_scalar::<f32>() > 0.0) {
-            let name = self.name();
-            self.error.get_or_insert(NormError::ZeroWeight(name));
-        }
-        self.axes.insert(param.id, axis);
-    }
-}
-
-/// Attaches weight norm to the collected weights.
-struct Attach<'a> {
-    config: &'a WeightNormConfig,
-    axes: &'a BTreeMap<ParamId, usize>,
-}
-
-impl Reparameterizer for Attach<'_> {
-    type Reparam = WeightNorm;
-
-    fn reparameterize<const D: usize>(
-        &mut self,
-        _path: &str,
-        param: Param<Tensor<D>>,
-    ) -> (Param<Tensor<D>>, Option<WeightNorm>) {
-        let Some(&axis) = self.axes.get(&param.id) else {
-            return (param, None);
-        };
-        let gain = self.config.learn_scale.then(|| {
-            let norm = channel_norms(param.val(), axis);
-            let channels = norm.dims()[axis];
-            Param::from_tensor(norm.reshape([channels]).detach())
-        });
-        let norm = WeightNorm {
-            gain,
-            axis,
-            target_norm: self.config.target_norm,
-            clip: self.config.clip,
-        };
-        (param, Some(norm))
-    }
 }

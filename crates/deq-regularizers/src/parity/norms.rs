@@ -1,3 +1,5 @@
+use std::convert::identity;
+
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1dConfig, Conv2dConfig, ConvTranspose2dConfig};
 use burn::nn::{LinearConfig, PaddingConfig1d, PaddingConfig2d};
@@ -6,12 +8,12 @@ use deq_import::{gradients, load};
 use deq_parity::{Fixture, FixtureError, Results};
 use serde::Deserialize;
 
-use crate::WeightNormConfig;
+use crate::{NormConfig, SpectralNorm, SpectralNormConfig, WeightNormConfig, reset_norms};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    norm_type: String,
+    norm_type: NormType,
     layer: String,
     args: Args,
     #[serde(rename = "input_shape")]
@@ -20,6 +22,13 @@ struct Config {
     clip: bool,
     clip_value: f64,
     target_norm: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NormType {
+    WeightNorm,
+    SpectralNorm,
 }
 
 /// The reference layer's arguments: those of a linear layer or of a convolution.
@@ -61,23 +70,39 @@ fn one() -> usize {
     1
 }
 
-/// Builds the fixture's layer with its norm, and computes its weight, output and gradients.
+/// Runs a case on the layer that a configuration builds, whose inputs have this rank.
+macro_rules! replay_layer {
+    ($case:ident, $config:ident, $rank:literal, $in_torch_layout:expr) => {
+        $case.run(
+            $config.init(&$case.device),
+            |layer| &layer.weight,
+            $in_torch_layout,
+            |layer, x: Tensor<$rank>| layer.forward(x),
+        )
+    };
+}
+
+/// Builds the fixture's layer with its norm, and computes its weight, output and gradients, for a
+/// spectral norm also its vectors after one and after ten resets.
 ///
 /// # Errors
 /// [`FixtureError`] when the fixture is of another kind or does not fit its own configuration.
 pub fn replay(fixture: &Fixture, device: &Device) -> Result<Results, FixtureError> {
     fixture.require_model("norms")?;
     let config: Config = fixture.config()?;
-    if config.norm_type != "weight_norm" {
-        return Err(FixtureError::replay(format!(
-            "`{}` is not offered yet; weight_norm is",
-            config.norm_type
-        )));
-    }
-    let norm = WeightNormConfig {
-        learn_scale: config.learn_scale,
-        target_norm: config.target_norm,
-        clip: config.clip.then_some(config.clip_value),
+    let clip = config.clip.then_some(config.clip_value);
+    let norm = match config.norm_type {
+        NormType::WeightNorm => NormConfig::WeightNorm(WeightNormConfig {
+            learn_scale: config.learn_scale,
+            target_norm: config.target_norm,
+            clip,
+        }),
+        NormType::SpectralNorm => NormConfig::SpectralNorm(SpectralNormConfig {
+            learn_scale: config.learn_scale,
+            target_norm: config.target_norm,
+            clip,
+            ..Default::default()
+        }),
     };
     let case = Case {
         fixture,
@@ -92,52 +117,39 @@ pub fn replay(fixture: &Fixture, device: &Device) -> Result<Results, FixtureErro
                 out_features,
                 bias,
             },
-        ) => case.run(
-            LinearConfig::new(in_features, out_features)
-                .with_bias(bias)
-                .init(&case.device),
-            |layer| &layer.weight,
-            |weight| weight.transpose(),
-            |layer, x: Tensor<2>| layer.forward(x),
-        ),
-        ("Conv1d", Args::Convolution(c)) => case.run(
-            Conv1dConfig::new(c.in_channels, c.out_channels, c.kernel_size)
+        ) => {
+            let config = LinearConfig::new(in_features, out_features).with_bias(bias);
+            replay_layer!(case, config, 2, Tensor::transpose)
+        }
+        ("Conv1d", Args::Convolution(c)) => {
+            let config = Conv1dConfig::new(c.in_channels, c.out_channels, c.kernel_size)
                 .with_stride(c.stride)
                 .with_padding(PaddingConfig1d::Explicit(c.padding, c.padding))
                 .with_dilation(c.dilation)
                 .with_groups(c.groups)
-                .with_bias(c.bias)
-                .init(&case.device),
-            |layer| &layer.weight,
-            |weight| weight,
-            |layer, x: Tensor<3>| layer.forward(x),
-        ),
-        ("Conv2d", Args::Convolution(c)) => case.run(
-            Conv2dConfig::new([c.in_channels, c.out_channels], [c.kernel_size; 2])
+                .with_bias(c.bias);
+            replay_layer!(case, config, 3, identity)
+        }
+        ("Conv2d", Args::Convolution(c)) => {
+            let padding = PaddingConfig2d::Explicit(c.padding, c.padding, c.padding, c.padding);
+            let config = Conv2dConfig::new([c.in_channels, c.out_channels], [c.kernel_size; 2])
                 .with_stride([c.stride; 2])
-                .with_padding(PaddingConfig2d::Explicit(
-                    c.padding, c.padding, c.padding, c.padding,
-                ))
+                .with_padding(padding)
                 .with_dilation([c.dilation; 2])
                 .with_groups(c.groups)
-                .with_bias(c.bias)
-                .init(&case.device),
-            |layer| &layer.weight,
-            |weight| weight,
-            |layer, x: Tensor<4>| layer.forward(x),
-        ),
-        ("ConvTranspose2d", Args::Convolution(c)) => case.run(
-            ConvTranspose2dConfig::new([c.in_channels, c.out_channels], [c.kernel_size; 2])
+                .with_bias(c.bias);
+            replay_layer!(case, config, 4, identity)
+        }
+        ("ConvTranspose2d", Args::Convolution(c)) => {
+            let channels = [c.in_channels, c.out_channels];
+            let config = ConvTranspose2dConfig::new(channels, [c.kernel_size; 2])
                 .with_stride([c.stride; 2])
                 .with_padding([c.padding; 2])
                 .with_dilation([c.dilation; 2])
                 .with_groups(c.groups)
-                .with_bias(c.bias)
-                .init(&case.device),
-            |layer| &layer.weight,
-            |weight| weight,
-            |layer, x: Tensor<4>| layer.forward(x),
-        ),
+                .with_bias(c.bias);
+            replay_layer!(case, config, 4, identity)
+        }
         (layer, _) => Err(FixtureError::replay(format!(
             "no layer `{layer}` with these arguments is known"
         ))),
@@ -147,7 +159,7 @@ pub fn replay(fixture: &Fixture, device: &Device) -> Result<Results, FixtureErro
 struct Case<'a> {
     fixture: &'a Fixture,
     device: Device,
-    norm: WeightNormConfig,
+    norm: NormConfig,
 }
 
 impl Case<'_> {
@@ -164,17 +176,25 @@ impl Case<'_> {
         let x = self.fixture.tensor::<D>("input.x", &self.device)?;
         let cotangent = self.fixture.tensor::<D>("input.cotangent", &self.device)?;
 
-        let mut results = Results::new();
         let plain = layer.valid();
-        for (name, layer) in [("train", &layer), ("eval", &plain), ("train10", &layer)] {
+        let once = reset_norms(layer);
+        let ten_times = (1..10).fold(once.clone(), |layer, _| reset_norms(layer));
+        let mut results = Results::new();
+        for (name, layer) in [("eval", &plain), ("train", &once), ("train10", &ten_times)] {
             let weight = in_torch_layout(weight(layer).val());
             results.insert(format!("expect.weight_{name}"), weight);
         }
+        for (name, layer) in [("after1", &once), ("after10", &ten_times)] {
+            if let Some(norm) = weight(layer).reparameterization::<SpectralNorm>() {
+                results.insert(format!("expect.{name}.weight_u"), norm.u.val());
+                results.insert(format!("expect.{name}.weight_v"), norm.v.val());
+            }
+        }
         results.insert("expect.output_eval", forward(&plain, x.clone().inner()));
-        let output = forward(&layer, x);
+        let output = forward(&once, x);
         results.insert("expect.output_train", output.clone());
         let backward = (output * cotangent).sum().backward();
-        results.insert_gradients(&gradients(&layer, &backward, &weights));
+        results.insert_gradients(&gradients(&once, &backward, &weights));
         Ok(results)
     }
 }
