@@ -75,7 +75,8 @@ impl fmt::Display for GradientReport {
 /// The loss is a fixed weighted sum of the layer's output. Of each parameter one direction without
 /// structure is tried: its derivative by the gradient against
 /// $(\ell(\theta + h d) - \ell(\theta - h d)) / 2h$. That needs no second derivative and two solves
-/// per parameter. Solve the layer tightly, since differences see the solver's error.
+/// per parameter. Solve the layer tightly, since differences see the solver's error. Parameters that
+/// require no gradient are passed over.
 ///
 /// An approximate gradient (Jacobian-free, phantom, …) is reported as off where it is: that is
 /// what the check is for.
@@ -110,7 +111,10 @@ where
     args.visit(&mut analytic);
 
     let mut parameters = Vec::new();
-    for (index, (name, analytic, step)) in analytic.found.iter().enumerate() {
+    for (index, found) in analytic.found.iter().enumerate() {
+        let Some((name, analytic, step)) = found else {
+            continue;
+        };
         let step = step * check.step;
         let value = |by: f64| -> Result<f64, SolveError> {
             let mut mover = Mover { index, next: 0, by };
@@ -142,7 +146,8 @@ fn direction(count: usize) -> Vec<f64> {
 struct Analytic<'a> {
     gradients: &'a Gradients,
     path: Vec<String>,
-    found: Vec<(String, f64, f64)>,
+    /// `None` for parameters that require no gradient, such as a spectral norm's vectors.
+    found: Vec<Option<(String, f64, f64)>>,
 }
 
 impl ModuleVisitor for Analytic<'_> {
@@ -156,6 +161,10 @@ impl ModuleVisitor for Analytic<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.base();
+        if !tensor.is_require_grad() {
+            self.found.push(None);
+            return;
+        }
         let values: Vec<f64> = tensor.clone().inner().into_data().iter::<f64>().collect();
         let squares: f64 = values.iter().map(|x| x * x).sum();
         let size = (squares / values.len().max(1) as f64).sqrt().max(1.0);
@@ -166,7 +175,8 @@ impl ModuleVisitor for Analytic<'_> {
                 .map(|(gradient, direction)| gradient * direction)
                 .sum()
         });
-        self.found.push((self.path.join("."), derivative, size));
+        self.found
+            .push(Some((self.path.join("."), derivative, size)));
     }
 }
 

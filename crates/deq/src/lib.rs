@@ -50,8 +50,10 @@ pub use gradient_check::{GradientCheck, GradientReport, ParameterCheck, check_gr
 
 /// What a model's code usually needs.
 pub mod prelude {
-    pub use deq_implicit::{CallOptions, Core, Deq, DeqConfig, Gradient, Solved, States};
-    pub use deq_regularizers::WeightNormConfig;
+    pub use deq_implicit::{
+        CallOptions, Core, Deq, DeqConfig, EquilibriumMap, Gradient, Solved, States, input,
+    };
+    pub use deq_regularizers::{NormConfig, Selection, SpectralNormConfig, WeightNormConfig};
     pub use deq_solvers::{
         Finish, SolveConfig, SolveError, SolveStats, SolverConfig, State, Status, StopMode,
         Termination,

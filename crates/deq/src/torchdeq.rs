@@ -12,7 +12,7 @@
 //! ```
 
 use deq_implicit::{Core, DeqConfig, Emit, Eval, Gradient, Phantom, States};
-use deq_regularizers::WeightNormConfig;
+use deq_regularizers::{NormConfig, SpectralNormConfig, WeightNormConfig};
 use deq_solvers::{
     AndersonConfig, BroydenConfig, Finish, Mixing, Overflow, PicardConfig, Regularization,
     SolveConfig, SolveError, SolverConfig, StopMode, Termination,
@@ -60,6 +60,7 @@ pub struct Options {
     pub norm_target_norm: Option<f64>,
     pub norm_clip: bool,
     pub norm_clip_value: Option<f64>,
+    pub sn_n_power_iters: Option<usize>,
 }
 
 /// TorchDEQ's solver names.
@@ -84,13 +85,14 @@ pub enum Mode {
     Rel,
 }
 
-/// TorchDEQ's norms. Spectral norm is not offered yet.
+/// TorchDEQ's norms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are TorchDEQ's own")]
 pub enum Norm {
     #[default]
     WeightNorm,
+    SpectralNorm,
     None,
 }
 
@@ -170,8 +172,8 @@ impl Options {
         let implicit = "left out without `ift`";
         let phantom = "left out when `ift` differentiates the only state";
         let has_phantom = !self.is_implicit() || states > 1;
-        let norm = "left out without `norm_type` weight_norm";
-        let has_norm = self.norm_type == Norm::WeightNorm;
+        let norm = "left out with `norm_type` none";
+        let has_norm = self.norm_type != Norm::None;
         let given = [
             (
                 self.b_solver.is_some(),
@@ -241,6 +243,12 @@ impl Options {
                 "left out without `norm_no_scale`, where gains take its place",
             ),
             (
+                self.sn_n_power_iters.is_some(),
+                self.norm_type == Norm::SpectralNorm,
+                "sn_n_power_iters",
+                "left out without `norm_type` spectral_norm",
+            ),
+            (
                 self.norm_clip_value.is_some(),
                 self.norm_clip,
                 "norm_clip_value",
@@ -254,16 +262,25 @@ impl Options {
     }
 
     /// The norm that TorchDEQ's `apply_norm` would put on the map's weights.
-    pub fn norm(&self) -> Option<WeightNormConfig> {
+    pub fn norm(&self) -> Option<NormConfig> {
+        let learn_scale = !self.norm_no_scale;
+        let target_norm = self.norm_target_norm.unwrap_or(1.0);
+        let clip = self.norm_clip_value.unwrap_or(1.0);
+        let clip = self.norm_clip.then_some(clip);
         match self.norm_type {
             Norm::None => None,
-            Norm::WeightNorm => Some(WeightNormConfig {
-                learn_scale: !self.norm_no_scale,
-                target_norm: self.norm_target_norm.unwrap_or(1.0),
-                clip: self
-                    .norm_clip
-                    .then_some(self.norm_clip_value.unwrap_or(1.0)),
-            }),
+            Norm::WeightNorm => Some(NormConfig::WeightNorm(WeightNormConfig {
+                learn_scale,
+                target_norm,
+                clip,
+            })),
+            Norm::SpectralNorm => Some(NormConfig::SpectralNorm(SpectralNormConfig {
+                learn_scale,
+                target_norm,
+                clip,
+                n_power_iterations: self.sn_n_power_iters.unwrap_or(1),
+                ..SpectralNormConfig::default()
+            })),
         }
     }
 

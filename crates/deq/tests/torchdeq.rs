@@ -1,7 +1,7 @@
 //! TorchDEQ's options: each one has its effect, or is refused.
 
 use deq::implicit::{DeqConfig, Gradient};
-use deq::regularizers::WeightNormConfig;
+use deq::regularizers::{NormConfig, WeightNormConfig};
 use deq::solvers::{Finish, SolveError};
 use deq::torchdeq::Options;
 
@@ -9,7 +9,7 @@ fn options(json: &str) -> Options {
     serde_json::from_str(json).expect("well-formed options")
 }
 
-fn described(json: &str) -> (DeqConfig, Option<WeightNormConfig>) {
+fn described(json: &str) -> (DeqConfig, Option<NormConfig>) {
     let options = options(json);
     (options.deq().expect("valid options"), options.norm())
 }
@@ -20,7 +20,8 @@ fn nothing_given_is_torchdeqs_default() {
     let mut expected = DeqConfig::default();
     expected.forward.termination.finish = Finish::Best;
     assert_eq!(deq, expected);
-    assert_eq!(norm, Some(WeightNormConfig::default()));
+    let weight_norm = WeightNormConfig::default();
+    assert_eq!(norm, Some(NormConfig::WeightNorm(weight_norm)));
 }
 
 #[test]
@@ -52,6 +53,11 @@ fn every_option_has_an_effect() {
         (r#""lam": 0.1"#, r#""f_solver": "anderson""#),
         (r#""LBFGS_thres": 4"#, r#""f_solver": "broyden""#),
         (r#""norm_type": "none""#, ""),
+        (r#""norm_type": "spectral_norm""#, ""),
+        (
+            r#""sn_n_power_iters": 2"#,
+            r#""norm_type": "spectral_norm""#,
+        ),
         (r#""norm_no_scale": true"#, ""),
         (r#""norm_target_norm": 2.0"#, r#""norm_no_scale": true"#),
         (r#""norm_clip": true"#, ""),
@@ -78,6 +84,7 @@ fn options_without_effect_are_refused_by_name() {
         (r#"{"ift": true, "grad": [5]}"#, "grad"),
         (r#"{"ift": true, "tau": 0.5}"#, "tau"),
         (r#"{"m": 5}"#, "m"),
+        (r#"{"sn_n_power_iters": 2}"#, "sn_n_power_iters"),
         (r#"{"lam": 0.1, "f_solver": "broyden"}"#, "lam"),
         (r#"{"LBFGS_thres": 5}"#, "LBFGS_thres"),
         (r#"{"n_states": 2, "indexing": [5]}"#, "indexing"),

@@ -1,4 +1,4 @@
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use deq::prelude::*;
@@ -111,9 +111,13 @@ impl Inr {
             max_iter,
             ..Default::default()
         };
-        let args = (self.f.clone(), first, injections);
-        type Args = (Mfn, Tensor<2>, Vec<Tensor<2>>);
-        let map = |(f, first, injections): &Args, z| f.forward(first.clone(), injections, z);
+        type Args = (Mfn, Param<Tensor<2>>, Vec<Param<Tensor<2>>>);
+        let injections: Vec<_> = injections.into_iter().map(input).collect();
+        let args: Args = (self.f.clone(), input(first), injections);
+        let map = |(f, first, injections): &Args, z| {
+            let injections: Vec<_> = injections.iter().map(Param::val).collect();
+            f.forward(first.val(), &injections, z)
+        };
         let solved = self.deq.solve_with(options, &args, start, map)?;
         let z = solved.last().clone();
         Ok(InrOutput {

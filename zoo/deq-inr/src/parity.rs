@@ -124,7 +124,13 @@ fn inr_config(config: &Config, options: &torchdeq::Options) -> Result<InrConfig,
         in_channels: config.in_channels,
         out_channels: config.out_channels,
         input_scale: config.input_scale,
-        weight_norm: options.norm(),
+        weight_norm: match options.norm() {
+            Some(NormConfig::SpectralNorm(_)) => {
+                return Err(FixtureError::replay("the model has weight norm or none"));
+            }
+            Some(NormConfig::WeightNorm(norm)) => Some(norm),
+            None => None,
+        },
         one_pass: config.one_pass,
         deq: options.deq().map_err(FixtureError::replay)?,
     })
