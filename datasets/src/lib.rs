@@ -5,12 +5,18 @@
 //! plain host arrays; this crate knows no tensor and no model.
 
 mod audio;
+mod classification;
 mod error;
 mod frames;
+pub mod graphs;
 mod image;
 mod scene;
+pub mod text;
 
 pub use audio::Audio;
+pub use classification::{
+    Augment, CIFAR10_CLASSES, DIGITS, FASHION_CLASSES, ImageBatch, LabelledImages, SHAPES, Split,
+};
 pub use error::DataError;
 pub use frames::Frames;
 pub use image::Image;
