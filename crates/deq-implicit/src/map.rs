@@ -24,7 +24,8 @@ pub type Transpose<S> = Box<dyn Fn(S) -> S>;
 ///         (z.matmul(w.clone()) + x.clone()).tanh()
 ///     }
 ///     fn transpose(&self, args: &Args, z: &Tensor<2>) -> Option<Transpose<Tensor<2>>> {
-///         let slope = 1.0 - self.forward(args, z.clone()).square();
+///         let image = self.forward(args, z.clone());
+///         let slope = image.square().neg().add_scalar(1.0);
 ///         let w = args.0.clone().transpose();
 ///         Some(Box::new(move |u| (u * slope.clone()).matmul(w.clone())))
 ///     }

@@ -10,8 +10,9 @@ use serde::Serialize;
 pub(crate) type Replay = fn(&Fixture, &Device) -> Result<Results, FixtureError>;
 
 /// What `verify` knows, by the name of the fixture folder with dashes.
-pub(crate) const VERIFIABLE: [(&str, Replay); 4] = [
+pub(crate) const VERIFIABLE: [(&str, Replay); 5] = [
     ("deq-inr", deq_inr::parity::replay),
+    ("mdeq", mdeq::parity::replay),
     ("norms", deq::regularizers::parity::replay_norms),
     (
         "regularizers",
@@ -38,20 +39,47 @@ pub(crate) struct PresetInfo {
 
 /// All models of this build.
 pub(crate) fn models() -> Result<Vec<Model>> {
-    Ok(vec![Model {
-        name: "deq-inr",
-        summary: "implicit neural representation whose hidden layer is a fixed point",
-        paper: "Huang, Bai and Kolter: (Implicit)²: Implicit Layers for Implicit Representations, NeurIPS 2021",
-        presets: inr_presets()?,
-    }])
+    Ok(vec![
+        Model {
+            name: "deq-inr",
+            summary: "implicit neural representation whose hidden layer is a fixed point",
+            paper: "Huang, Bai and Kolter: (Implicit)²: Implicit Layers for Implicit Representations, NeurIPS 2021",
+            presets: inr_presets()?,
+        },
+        Model {
+            name: "mdeq",
+            summary: "image classifier with feature maps of several resolutions at one equilibrium",
+            paper: "Bai, Koltun and Kolter: Multiscale Deep Equilibrium Models, NeurIPS 2020",
+            presets: mdeq_presets()?,
+        },
+    ])
 }
 
-fn inr_presets() -> Result<Vec<PresetInfo>> {
-    let device = deq::devices::compiled()
+/// Parameters are counted on models that are built.
+fn cpu() -> Result<Device> {
+    let backend = deq::devices::compiled()
         .into_iter()
         .find(|backend| !backend.is_gpu())
         .context("counting parameters needs a CPU backend: build with `--features flex`")?;
-    let device = deq::devices::parse(device.name())?;
+    Ok(deq::devices::parse(backend.name())?)
+}
+
+fn mdeq_presets() -> Result<Vec<PresetInfo>> {
+    let device = cpu()?;
+    mdeq::Preset::ALL
+        .into_iter()
+        .map(|preset| {
+            let model = preset.config().init(&device, 0)?;
+            Ok(PresetInfo {
+                name: preset.name(),
+                parameters: model.parameters(),
+            })
+        })
+        .collect()
+}
+
+fn inr_presets() -> Result<Vec<PresetInfo>> {
+    let device = cpu()?;
     deq_inr::Preset::ALL
         .into_iter()
         .map(|preset| {

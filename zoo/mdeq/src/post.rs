@@ -1,0 +1,37 @@
+use burn::module::Module;
+use burn::nn::GroupNorm;
+use burn::nn::conv::Conv2d;
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use crate::MdeqConfig;
+use crate::init::{Draw, Init};
+
+/// What follows the fusion at each resolution: $\mathrm{GN}(W\, \mathrm{ReLU}(y))$ with a 1×1
+/// convolution, and half as many groups as elsewhere.
+#[derive(Module, Debug)]
+pub struct PostFusion {
+    /// $W$.
+    pub conv: Conv2d,
+    /// The norm.
+    pub gnorm: GroupNorm,
+}
+
+impl PostFusion {
+    pub(crate) fn new(
+        config: &MdeqConfig,
+        channels: usize,
+        draw: Draw,
+        init: &mut Init<'_>,
+    ) -> Self {
+        Self {
+            conv: init.conv([channels; 2], 1, 1, false, draw),
+            gnorm: init.group_norm(config.groups / 2, channels),
+        }
+    }
+
+    /// The new state of the branch.
+    pub fn forward(&self, y: Tensor<4>) -> Tensor<4> {
+        self.gnorm.forward(self.conv.forward(relu(y)))
+    }
+}
