@@ -1,8 +1,8 @@
 //! `deq-zoo`: the command line of DEQ Zoo.
 //!
 //! Exit codes: 0 when all went well, 1 when `verify` found a tensor out of tolerance or a sample of
-//! `solve` did not converge, 2 when the request could not be carried out (wrong usage, a broken
-//! file, a missing device, a fit that failed).
+//! `solve` did not converge or a study was interrupted, 2 when the request could not be carried out
+//! (wrong usage, a broken file, a missing device, a fit that failed).
 
 mod commands;
 mod run_folder;
@@ -12,10 +12,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Counts what is allocated, for studies of memory.
+#[global_allocator]
+static HOST: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
+
 /// Deep equilibrium models: fit them, verify them, list them, and try their solvers.
 ///
-/// Exit codes: 0 success; 1 a verified tensor is out of tolerance, or a sample of a solve did not
-/// converge; 2 the request could not be carried out.
+/// Exit codes: 0 success; 1 a verified tensor is out of tolerance, a sample of a solve did not
+/// converge, or a study was interrupted; 2 the request could not be carried out.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
@@ -37,6 +41,8 @@ enum Command {
     /// solver converged, 1 when one did not, 2 when nothing could be solved. --list and --table
     /// exit with 0.
     Solve(Box<commands::solve::Arguments>),
+    /// Measure what a paper claims.
+    Study(Box<commands::study::Arguments>),
     /// List the devices: which are compiled in, and which this machine has.
     Devices(commands::devices::Arguments),
 }
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => commands::fit::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Solve(arguments) => commands::solve::run(&arguments),
+        Command::Study(arguments) => commands::study::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
     };
     match outcome {

@@ -10,8 +10,11 @@ use serde::Serialize;
 pub(crate) type Replay = fn(&Fixture, &Device) -> Result<Results, FixtureError>;
 
 /// What `verify` knows, by the name of the fixture folder with dashes.
-pub(crate) const VERIFIABLE: [(&str, Replay); 5] = [
+pub(crate) const VERIFIABLE: [(&str, Replay); 8] = [
     ("deq-inr", deq_inr::parity::replay),
+    ("deq-lm", deq_lm::parity::replay_lm),
+    ("deq-seq", deq_lm::parity::replay_seq),
+    ("ignn", ignn::parity::replay),
     ("mdeq", mdeq::parity::replay),
     ("norms", deq::regularizers::parity::replay_norms),
     (

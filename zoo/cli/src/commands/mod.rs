@@ -2,6 +2,7 @@ pub(crate) mod devices;
 pub(crate) mod fit;
 pub(crate) mod list;
 pub(crate) mod solve;
+pub(crate) mod study;
 pub(crate) mod verify;
 
 use std::io::Write;
