@@ -176,8 +176,9 @@ fn weights_are_projected_and_the_solves_converge() {
             architecture: Architecture::Deep {},
             ..node()
         };
-        // The states grow from layer to layer.
-        config.deq.forward.termination.mode = StopMode::Relative;
+        config.deq.forward.termination.max_iter = 200; // the projection bounds the rate by 0.9
+        // The states grow from layer to layer, and a unit may be zero at all nodes.
+        config.deq.forward.termination.mode = StopMode::AbsoluteRelative;
         let device_ad = device.clone().autodiff();
         let network: DeepNet = config.init(&device_ad, 2).expect("a valid network");
         let batch = GraphBatch::single(graph, &device);
@@ -192,7 +193,7 @@ fn weights_are_projected_and_the_solves_converge() {
         let x = features(5, &device);
         let solved = network.forward(&batch, x.clone()).expect("a valid call");
         for layer in &solved.layers {
-            assert!(layer.stats.all_converged());
+            assert!(layer.stats.all_converged(), "{:?}", layer.stats);
             let sums = rows(layer.weight.clone());
             assert!(sums.iter().all(|&sum| f64::from(sum) < bound + 1e-5));
         }

@@ -5,7 +5,6 @@
 
 mod alignment;
 mod classifier;
-mod convolutional;
 mod data;
 mod display;
 mod folder;
@@ -22,6 +21,7 @@ mod statistics;
 mod summary;
 mod table;
 mod train;
+mod two_scale;
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};

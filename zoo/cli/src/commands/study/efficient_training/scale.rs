@@ -22,7 +22,7 @@ pub(super) enum Model {
     #[value(name = "fc")]
     #[serde(rename = "fc")]
     FullyConnected,
-    /// A multiscale convolutional equilibrium (MDEQ).
+    /// A convolutional equilibrium on two scales, like a small MDEQ.
     #[value(name = "conv")]
     #[serde(rename = "conv")]
     Convolutional,
@@ -77,20 +77,8 @@ pub(super) enum Source {
 pub(super) enum Network {
     /// `z = tanh(W z + U x + b)` of so many features.
     FullyConnected { features: usize },
-    /// An MDEQ.
-    Multiscale(Multiscale),
-}
-
-/// Fields of [`mdeq::MdeqConfig`]; what they leave open is as in its preset `cifar-small`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Multiscale {
-    pub(super) channels: Vec<usize>,
-    pub(super) expansion: usize,
-    pub(super) groups: usize,
-    pub(super) downsample_times: usize,
-    pub(super) head_channels: Vec<usize>,
-    pub(super) final_channels: usize,
+    /// Feature maps on two scales, with so many channels on the fine and on the coarse one.
+    TwoScale { channels: [usize; 2] },
 }
 
 impl Scale {
@@ -168,24 +156,17 @@ impl Scale {
             source: Source::Cifar10 {},
             train_images: 4_000,
             test_images: 1_000,
-            network: Network::Multiscale(Multiscale {
-                channels: vec![8, 16],
-                expansion: 2,
-                groups: 8,
-                downsample_times: 1,
-                head_channels: vec![4, 8],
-                final_channels: 64,
-            }),
+            network: Network::TwoScale { channels: [8, 16] },
             steps: 150,
             batch: 32,
             learning_rate: 2e-3,
-            probe_every: 25,
+            probe_every: 50,
             tolerance: 1e-3,
-            forward_steps: 18,
-            adjoint_steps: 18,
-            damping: 0.5,
-            exact_tolerance: 1e-4,
-            exact_steps: 60,
+            forward_steps: 30,
+            adjoint_steps: 30,
+            damping: 1.0,
+            exact_tolerance: 1e-5,
+            exact_steps: 100,
         };
         match self {
             Self::Smoke => Setup {
@@ -195,34 +176,22 @@ impl Scale {
                 },
                 train_images: 40,
                 test_images: 20,
-                network: Network::Multiscale(Multiscale {
-                    channels: vec![4, 8],
-                    expansion: 1,
-                    groups: 4,
-                    downsample_times: 1,
-                    head_channels: vec![2, 4],
-                    final_channels: 16,
-                }),
+                network: Network::TwoScale { channels: [4, 8] },
                 steps: 3,
                 batch: 8,
                 probe_every: 2,
                 forward_steps: 8,
                 adjoint_steps: 8,
-                exact_steps: 20,
+                exact_steps: 40,
                 ..small
             },
             Self::Small => small,
             Self::Full => Setup {
                 train_images: 50_000,
                 test_images: 10_000,
-                network: Network::Multiscale(Multiscale {
-                    channels: vec![24, 24],
-                    expansion: 5,
-                    groups: 8,
-                    downsample_times: 0,
-                    head_channels: vec![8, 16],
-                    final_channels: 200,
-                }),
+                network: Network::TwoScale {
+                    channels: [64, 128],
+                },
                 steps: 20_000,
                 batch: 128,
                 probe_every: 1_000,
@@ -247,7 +216,7 @@ impl Model {
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::FullyConnected => "Fully connected equilibrium",
-            Self::Convolutional => "Multiscale convolutional equilibrium (MDEQ)",
+            Self::Convolutional => "Convolutional equilibrium on two scales",
         }
     }
 }

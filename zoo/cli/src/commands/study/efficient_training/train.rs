@@ -10,7 +10,6 @@ use deq::solvers::SolveStats;
 
 use super::alignment::probe;
 use super::classifier::Classifier;
-use super::convolutional;
 use super::data::{Batch, Data};
 use super::display::Display;
 use super::fully_connected::FullyConnected;
@@ -18,6 +17,7 @@ use super::memory::{MemoryKind, Meter};
 use super::record::{Measured, Settings};
 use super::scale::Network;
 use super::statistics::{mean, median};
+use super::two_scale::TwoScale;
 use crate::commands::study::interrupt;
 
 /// Trains and measures; `None` if Ctrl-C came before the end.
@@ -46,9 +46,8 @@ pub(super) fn train(
             let model = FullyConnected::new(inputs, *features, classes, device, seed);
             training.run(model)
         }
-        Network::Multiscale(network) => {
-            let config = convolutional::config(network, channels, classes);
-            training.run(config.init(device, seed)?)
+        Network::TwoScale { channels: maps } => {
+            training.run(TwoScale::new(channels, *maps, classes, device, seed))
         }
     }
 }
