@@ -7,7 +7,9 @@ use deq_solvers::{
 use crate::adjoint::{self, Backward, Feedback};
 use crate::forward::Forward;
 use crate::path::{Arguments, End, Keep, Recorder, Rule};
-use crate::{Core, DeqConfig, EquilibriumMap, Gradient, Phantom, Solved, phantom, sampling};
+use crate::{
+    Core, DeqConfig, EquilibriumMap, Gradient, Phantom, Solved, Unrolled, phantom, sampling,
+};
 
 /// One call of a layer in training: solves, and gives each state it returns its gradient.
 pub(crate) struct Training<'a, A, F> {
@@ -217,16 +219,16 @@ where
         if end.steps == 0 {
             return Ok(S::from_matrix(start, &shapes));
         }
-        if let (Gradient::Unrolled(unrolled), Rule::Damped(damping)) = (gradient, rule) {
-            if !unrolled.checkpoint {
-                let phantom = Phantom {
-                    steps: end.steps,
-                    damping,
-                    ..Default::default()
-                };
-                let unrolled = self.unroll(&phantom, S::from_matrix(start, &shapes)).pop();
-                return Ok(unrolled.expect("unrolling emits its last state"));
-            }
+        if let (Gradient::Unrolled(Unrolled { checkpoint: false }), Rule::Damped(damping)) =
+            (gradient, rule)
+        {
+            let phantom = Phantom {
+                steps: end.steps,
+                damping,
+                ..Default::default()
+            };
+            let unrolled = self.unroll(&phantom, S::from_matrix(start, &shapes)).pop();
+            return Ok(unrolled.expect("unrolling emits its last state"));
         }
         let point = S::from_matrix(self.lifted(start.clone().inner()), &shapes);
         let arguments = Arguments::new(self.args, &*self.forward.map, point)?;

@@ -63,6 +63,7 @@ fn largest_singular_value(values: &[f64], shape: &[usize], axis: usize) -> f64 {
                     row[p] = cos * a - sin * b;
                     row[q] = sin * a + cos * b;
                 }
+                #[allow(clippy::needless_range_loop, reason = "two rows change together")]
                 for k in 0..n {
                     let (a, b) = (gram[p][k], gram[q][k]);
                     gram[p][k] = cos * a - sin * b;

@@ -375,7 +375,7 @@ impl Machine<'_> {
     }
 
     fn take(&mut self, count: usize) -> Result<&[u8], String> {
-        let end = self.next.checked_add(count).unwrap_or(usize::MAX);
+        let end = self.next.saturating_add(count);
         let taken = self
             .bytes
             .get(self.next..end)
@@ -443,7 +443,7 @@ impl Machine<'_> {
     }
 
     fn extend_dict(&mut self, entries: &[Id]) -> Result<(), String> {
-        if entries.len() % 2 != 0 {
+        if !entries.len().is_multiple_of(2) {
             return Err("a key has no value".to_owned());
         }
         let pairs = entries.chunks_exact(2).map(|pair| (pair[0], pair[1]));

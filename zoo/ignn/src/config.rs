@@ -187,6 +187,12 @@ impl IgnnConfig {
         ] {
             require(value >= 1, field, value, "at least 1")?;
         }
+        require(
+            self.deq.forward.termination.finish != Finish::Freeze,
+            "deq.forward.termination.finish",
+            "freeze",
+            "best or final: the solver's samples are hidden units, which depend on each other",
+        )?;
         let kappa = self.kappa.unwrap_or(0.5);
         require(
             kappa > 0.0 && kappa < 1.0,

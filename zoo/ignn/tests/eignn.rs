@@ -32,6 +32,7 @@ fn eigen(mut a: Matrix) -> (Vec<f64>, Matrix) {
                     row[p] = c * x - s * y;
                     row[r] = s * x + c * y;
                 }
+                #[allow(clippy::needless_range_loop, reason = "two rows change together")]
                 for k in 0..n {
                     let (x, y) = (a[p][k], a[r][k]);
                     a[p][k] = c * x - s * y;

@@ -185,7 +185,11 @@ fn chains() -> (GraphData, IgnnConfig) {
 fn training_lowers_the_loss() {
     let (data, config) = chains();
     for device in deq::devices::all() {
-        let task = Task::nodes(&[data.clone()], Normalisation::Symmetric, &device);
+        let task = Task::nodes(
+            std::slice::from_ref(&data),
+            Normalisation::Symmetric,
+            &device,
+        );
         let task = task.expect("a valid task");
         let network: NodeNet = config
             .init(&device.clone().autodiff(), 0)
@@ -212,7 +216,11 @@ fn training_lowers_the_loss() {
 fn every_option_of_training_changes_it() {
     let (data, config) = chains();
     for device in deq::devices::all() {
-        let task = Task::nodes(&[data.clone()], Normalisation::Symmetric, &device);
+        let task = Task::nodes(
+            std::slice::from_ref(&data),
+            Normalisation::Symmetric,
+            &device,
+        );
         let task = task.expect("a valid task");
         let run = |train: TrainConfig| {
             let network: NodeNet = config

@@ -217,7 +217,7 @@ impl Updater {
                 nesterov,
                 weight_decay,
             } => {
-                let momentum = (momentum > 0.0).then(|| MomentumConfig {
+                let momentum = (momentum > 0.0).then_some(MomentumConfig {
                     momentum,
                     dampening: 0.0,
                     nesterov,
