@@ -1,4 +1,4 @@
-//! PyTorch state dicts into burn modules, and gradients out of them, by name.
+//! PyTorch checkpoints and state dicts into burn modules, and gradients out of them, by name.
 //!
 //! A burn module whose fields are named as in the PyTorch model loads that model's state dict
 //! directly. What differs between the two is translated here, once for all models:
@@ -12,6 +12,31 @@
 //! | `0.weight` in a `Sequential` of layers | element 0 of a `Vec` of an enum of layers |
 //! | `num_batches_tracked` of a batch norm | none: it is passed over |
 //! | `weight_u`, `weight_v` beside `weight_orig` | `weight.<reparameterisation>.u` and `.v` |
+//!
+//! A checkpoint of `torch.save` or a safetensors file becomes a [`StateDict`] with
+//! [`StateDict::open`], and the state dict a model with [`load()`], which takes all of it or nothing:
+//!
+//! ```
+//! use burn::nn::LinearConfig;
+//! use burn::tensor::Device;
+//! use deq_import::{StateDict, load};
+//!
+//! let weights = StateDict::open("tests/checkpoints/linear.pth")?;
+//! let names: Vec<&str> = weights.names().collect();
+//! assert_eq!(names, ["bias", "weight"]);
+//! let linear = load(LinearConfig::new(3, 2).init(&Device::flex()), &weights)?;
+//! assert_eq!(linear.weight.dims(), [3, 2]); // PyTorch's is [2, 3]
+//!
+//! let wider = LinearConfig::new(3, 4).init(&Device::flex());
+//! let error = load(wider, &weights).unwrap_err().to_string();
+//! assert!(error.contains("weight (model [4, 3], file [2, 3])"));
+//!
+//! let error = StateDict::open("Cargo.toml").unwrap_err().to_string();
+//! assert!(error.contains("neither a safetensors file nor a checkpoint"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A dict can also be filled by hand:
 //!
 //! ```
 //! use burn::nn::LinearConfig;
@@ -29,11 +54,13 @@
 //! # Ok::<(), deq_import::ImportError>(())
 //! ```
 
+mod checkpoint;
 mod gradients;
 mod load;
 mod names;
 mod state_dict;
 
+pub use checkpoint::{CheckpointCause, CheckpointError};
 pub use gradients::gradients;
 pub use load::{ImportError, load};
 pub use state_dict::{StateDict, owned};

@@ -24,6 +24,21 @@ impl StateDict {
         self.tensors.get(name)
     }
 
+    /// The same tensors with `prefix` taken off their names; unchanged unless all names have it.
+    ///
+    /// A model that was part of another when it was saved has its names behind the name of that
+    /// part, with a dot: `model.` in files of PyTorch Lightning.
+    #[must_use]
+    pub fn without_prefix(self, prefix: &str) -> Self {
+        if !self.names().all(|name| name.starts_with(prefix)) {
+            return self;
+        }
+        self.tensors
+            .into_iter()
+            .map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor))
+            .collect()
+    }
+
     /// All names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

@@ -1,8 +1,8 @@
 //! `deq-zoo`: the command line of DEQ Zoo.
 //!
 //! Exit codes: 0 when all went well, 1 when `verify` found a tensor out of tolerance or a sample of
-//! `solve` did not converge or a study was interrupted, 2 when the request could not be carried out
-//! (wrong usage, a broken file, a missing device, a fit that failed).
+//! `solve` did not converge or a study or a training was stopped before its end, 2 when the request
+//! could not be carried out (wrong usage, a broken file, a missing device, a fit that failed).
 
 mod commands;
 mod run_folder;
@@ -16,10 +16,11 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static HOST: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
-/// Deep equilibrium models: fit them, verify them, list them, and try their solvers.
+/// Deep equilibrium models: train them, verify them, list them, and try their solvers.
 ///
 /// Exit codes: 0 success; 1 a verified tensor is out of tolerance, a sample of a solve did not
-/// converge, or a study was interrupted; 2 the request could not be carried out.
+/// converge, or a study or a training was stopped before its end; 2 the request could not be
+/// carried out.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
@@ -33,6 +34,15 @@ enum Command {
     List(commands::list::Arguments),
     /// Fit DEQ-INR to a picture, a sound or a video, and write its reconstruction.
     Fit(Box<commands::fit::Arguments>),
+    /// Train a model; the same command goes on where it was stopped.
+    ///
+    /// Exit codes: 0 when the training is finished, 1 when Ctrl-C or the time budget stopped it
+    /// before, with a checkpoint, 2 when it could not be carried out.
+    Train(commands::train::Arguments),
+    /// Measure a trained model on its test data, at as many solver steps as you like.
+    Eval(commands::eval::Arguments),
+    /// Draw text from a trained language model.
+    Sample(commands::sample::Arguments),
     /// Compare a model with numbers of its reference implementation.
     Verify(commands::verify::Arguments),
     /// Solve a test problem and show how its residual falls.
@@ -52,6 +62,9 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::List(arguments) => commands::list::run(&arguments),
         Command::Fit(arguments) => commands::fit::run(&arguments),
+        Command::Train(arguments) => commands::train::run(&arguments),
+        Command::Eval(arguments) => commands::eval::run(&arguments),
+        Command::Sample(arguments) => commands::sample::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Solve(arguments) => commands::solve::run(&arguments),
         Command::Study(arguments) => commands::study::run(&arguments),

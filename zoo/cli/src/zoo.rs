@@ -1,8 +1,8 @@
 //! What is in the zoo: models with their presets, and what can be verified.
 
 use anyhow::{Context, Result};
-use burn::module::Module;
-use burn::tensor::Device;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
 use deq_parity::{Fixture, FixtureError, Results};
 use serde::Serialize;
 
@@ -55,6 +55,18 @@ pub(crate) fn models() -> Result<Vec<Model>> {
             paper: "Bai, Koltun and Kolter: Multiscale Deep Equilibrium Models, NeurIPS 2020",
             presets: mdeq_presets()?,
         },
+        Model {
+            name: "ignn",
+            summary: "graph networks whose layers are fixed points over the graph",
+            paper: "Gu, Chang, Zhu, Sojoudi and El Ghaoui: Implicit Graph Neural Networks, NeurIPS 2020",
+            presets: ignn_presets()?,
+        },
+        Model {
+            name: "deq-lm",
+            summary: "transformer language models whose depth is a fixed point (deq-lm and deq-seq)",
+            paper: "Bai, Kolter and Koltun: Deep Equilibrium Models, NeurIPS 2019; Geng and Kolter: TorchDEQ, 2023",
+            presets: lm_presets()?,
+        },
     ])
 }
 
@@ -93,4 +105,63 @@ fn inr_presets() -> Result<Vec<PresetInfo>> {
             })
         })
         .collect()
+}
+
+fn ignn_presets() -> Result<Vec<PresetInfo>> {
+    let device = cpu()?.autodiff();
+    ignn::Preset::ALL
+        .into_iter()
+        .map(|preset| {
+            let config = preset.config();
+            let parameters = match config.architecture {
+                ignn::Architecture::Deep {} => {
+                    trained_parameters(&config.init::<ignn::DeepNet>(&device, 0)?)
+                }
+                ignn::Architecture::Node { .. } => {
+                    trained_parameters(&config.init::<ignn::NodeNet>(&device, 0)?)
+                }
+                ignn::Architecture::Graph { .. } => {
+                    trained_parameters(&config.init::<ignn::GraphNet>(&device, 0)?)
+                }
+            };
+            Ok(PresetInfo {
+                name: preset.name(),
+                parameters,
+            })
+        })
+        .collect()
+}
+
+fn lm_presets() -> Result<Vec<PresetInfo>> {
+    deq_lm::Preset::ALL
+        .into_iter()
+        .map(|preset| {
+            Ok(PresetInfo {
+                name: preset.name(),
+                parameters: preset.config().num_params()?,
+            })
+        })
+        .collect()
+}
+
+/// How many numbers of a module are trained: buffers and the vectors of spectral norms are not. The
+/// module must be on an autodiff device, which tells them apart.
+pub(crate) fn trained_parameters<M: Module>(module: &M) -> usize {
+    let mut trained = Trained::default();
+    module.visit(&mut trained);
+    trained.count
+}
+
+#[derive(Default)]
+struct Trained {
+    count: usize,
+}
+
+impl ModuleVisitor for Trained {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        if value.is_require_grad() {
+            self.count += value.shape().num_elements();
+        }
+    }
 }

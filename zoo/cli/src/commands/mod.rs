@@ -1,8 +1,12 @@
 pub(crate) mod devices;
+pub(crate) mod eval;
 pub(crate) mod fit;
+mod interrupt;
 pub(crate) mod list;
+pub(crate) mod sample;
 pub(crate) mod solve;
 pub(crate) mod study;
+pub(crate) mod train;
 pub(crate) mod verify;
 
 use std::io::Write;

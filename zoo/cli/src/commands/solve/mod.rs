@@ -23,6 +23,7 @@ use serde::Serialize;
 use self::problem::ProblemOptions;
 use self::run::Run;
 use self::stop::StopOptions;
+use crate::commands::interrupt;
 use crate::commands::say;
 
 /// The cap on steps where none is asked for: what the default solver needs on the default problem,
@@ -109,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let solvers = arguments.solvers()?;
     let termination = arguments.stop.termination(MAX_ITER)?;
     let (problem, dtype) = arguments.open_problem()?;
-    run::end_on_interrupt()?;
+    interrupt::listen()?;
     if !arguments.json {
         let [samples, _] = problem.start.dims();
         let (title, device) = (&problem.name, arguments.device);
@@ -123,7 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut runs = Vec::new();
     for solver in solvers {
         runs.push(Run::new(&problem, solver, &termination)?);
-        if run::interrupted() {
+        if interrupt::interrupted() {
             break;
         }
     }

@@ -1,31 +1,14 @@
 //! One solve of a problem by a solver.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Tensor;
 use deq::solvers::{DriveOptions, SolveConfig, SolveStats, SolverConfig, Termination};
 use deq_testproblems::MapProblem;
 use serde::Serialize;
 
-/// Set by Ctrl-C.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Lets Ctrl-C end the solve instead of the program, once; the next one ends the program.
-pub(crate) fn end_on_interrupt() -> Result<()> {
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot listen for Ctrl-C")
-}
-
-/// Whether Ctrl-C was pressed.
-pub(crate) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
-}
+use crate::commands::interrupt;
 
 /// A solver and what it did.
 #[derive(Serialize)]
@@ -51,7 +34,7 @@ impl Run {
             termination: termination.clone(),
         };
         let options = DriveOptions {
-            interrupt: Some(&INTERRUPTED),
+            interrupt: Some(interrupt::flag()),
             ..DriveOptions::default()
         };
         let map = |z: Tensor<2>| problem.evaluate(z);

@@ -1,7 +1,6 @@
 //! Studies: what a paper claims, measured.
 
 mod efficient_training;
-mod interrupt;
 
 use std::process::ExitCode;
 

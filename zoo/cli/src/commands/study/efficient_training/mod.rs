@@ -37,7 +37,7 @@ use self::folder::Folder;
 use self::methods::Method;
 use self::record::{Record, Settings};
 use self::scale::{Model, Scale};
-use super::interrupt;
+use crate::commands::interrupt;
 use crate::commands::say;
 
 #[derive(clap::Args)]

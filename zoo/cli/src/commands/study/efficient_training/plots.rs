@@ -269,7 +269,7 @@ fn time(groups: &[Group<'_>]) -> Drawn {
             .legend(square(orange.filled()));
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
+            .position(SeriesLabelPosition::LowerRight)
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK.mix(0.3))
             .draw()?;

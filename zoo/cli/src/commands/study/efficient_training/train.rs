@@ -18,7 +18,7 @@ use super::record::{Measured, Settings};
 use super::scale::Network;
 use super::statistics::{mean, median};
 use super::two_scale::TwoScale;
-use crate::commands::study::interrupt;
+use crate::commands::interrupt;
 
 /// Trains and measures; `None` if Ctrl-C came before the end.
 pub(super) fn train(

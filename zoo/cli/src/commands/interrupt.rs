@@ -1,4 +1,4 @@
-//! Ctrl-C ends a study between two steps.
+//! Ctrl-C ends long work in good order.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Lets Ctrl-C end the study instead of the program, once; the next one ends the program.
-pub(super) fn listen() -> Result<()> {
+/// Lets Ctrl-C set [`flag`] instead of ending the program, once; the next one ends the program.
+pub(crate) fn listen() -> Result<()> {
     ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
@@ -16,7 +16,12 @@ pub(super) fn listen() -> Result<()> {
     .context("cannot listen for Ctrl-C")
 }
 
+/// The flag that Ctrl-C sets, after [`listen`].
+pub(crate) fn flag() -> &'static AtomicBool {
+    &INTERRUPTED
+}
+
 /// Whether Ctrl-C was pressed.
-pub(super) fn interrupted() -> bool {
+pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }

@@ -1,0 +1,171 @@
+use std::path::Path;
+
+use anyhow::Result;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use deq_datasets::text::{Corpus, Streams};
+use deq_lm::{LanguageModel, LmError, Memory, jacobian_loss, segment_loss};
+use deq_train::{
+    Learner, LearnerError, Metrics, Optimizer, Tensors, load_module, read_tensors, rng_for,
+    save_module, write_tensors,
+};
+
+use super::recipe::LmRecipe;
+use crate::commands::train::Experiment;
+use crate::zoo::trained_parameters;
+
+/// The checkpoint's file for what the model remembers of earlier segments.
+const MEMORY: &str = "memory.safetensors";
+
+/// A language model with its text.
+pub(super) struct TextLearner {
+    recipe: LmRecipe,
+    model: LanguageModel,
+    optimizer: Optimizer,
+    memory: Memory,
+    streams: Streams,
+    validation: Vec<u32>,
+    test: Vec<u32>,
+    device: Device,
+}
+
+impl TextLearner {
+    pub(super) fn new(recipe: &LmRecipe, corpus: &Corpus, device: &Device) -> Result<Self> {
+        let device = device.clone().autodiff();
+        let tokens = recipe.validation_tokens.unwrap_or(usize::MAX);
+        let tokens = tokens.min(corpus.valid.len());
+        Ok(Self {
+            model: recipe.network.init(&device, recipe.train.seed)?,
+            optimizer: Optimizer::new(recipe.optimizer.clone())?,
+            memory: Memory::default(),
+            streams: Streams::new(&corpus.train, recipe.batch, recipe.segment)?,
+            validation: corpus.valid[..tokens].to_vec(),
+            test: corpus.test.clone(),
+            recipe: recipe.clone(),
+            device,
+        })
+    }
+
+    fn measure(&self, tokens: &[u32], name: &str) -> Result<Metrics, LmError> {
+        let found = deq_lm::evaluate(&self.model, tokens, &self.recipe.evaluation)?;
+        let mut metrics = Metrics::new()
+            .with(format!("{name}_loss"), found.loss)
+            .with(format!("{name}_perplexity"), found.perplexity())
+            .with(format!("{name}_bits"), found.bits())
+            .with("tokens", found.tokens as f64);
+        if let Some(residual) = found.max_residual {
+            metrics.insert("residual", residual);
+        }
+        Ok(metrics)
+    }
+}
+
+impl Learner for TextLearner {
+    fn step(&mut self, step: u64, rate: f64) -> Result<Metrics, LearnerError> {
+        let accumulate = self.recipe.optimizer.accumulate;
+        let segments = self.streams.segments() as u64;
+        let seed = self.recipe.train.seed;
+        let (mut mean, mut solve, mut jacobian) = (0.0, None, None);
+        for micro in step * accumulate..(step + 1) * accumulate {
+            let index = (micro % segments) as usize;
+            if index == 0 {
+                self.memory = Memory::default();
+            }
+            let segment = self.streams.segment(index).ok_or("the text has ended")?;
+            let mut rng = rng_for(seed, micro, "dropout");
+            let found = segment_loss(&self.model, &segment, &self.memory, Some(&mut rng))?;
+            let mut loss = found.loss;
+            if let Some(weight) = self.recipe.jacobian.draw(seed, micro) {
+                let mut rng = rng_for(seed, micro, "probe");
+                if let Some(penalty) = jacobian_loss(&found.output, &mut rng) {
+                    jacobian = Some(penalty.clone().into_scalar::<f64>());
+                    loss = loss + penalty * weight;
+                }
+            }
+            let value = loss.clone().into_scalar::<f64>();
+            mean += value / accumulate as f64;
+            if !value.is_finite() {
+                // The loop around this one ends the run, and the weights stay as they are.
+                break;
+            }
+            solve = found.output.stats;
+            self.memory = found.output.memory;
+            let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+            self.model = self.optimizer.step(rate, self.model.clone(), gradients)?;
+        }
+        let mut metrics = Metrics::new().with("loss", mean);
+        if let Some(stats) = solve {
+            metrics.insert("solver_steps", stats.steps as f64);
+            // An unrolled model takes no step of a solver, and has no residual.
+            if stats.steps > 0 {
+                metrics.insert("residual", stats.max_residual());
+            }
+        }
+        if let Some(norm) = self.optimizer.gradient_norm() {
+            metrics.insert("gradient_norm", norm);
+        }
+        if let Some(jacobian) = jacobian {
+            metrics.insert("jacobian", jacobian);
+        }
+        Ok(metrics)
+    }
+
+    fn evaluate(&mut self) -> Result<Metrics, LearnerError> {
+        Ok(self.measure(&self.validation, "validation")?)
+    }
+
+    fn save(&self, folder: &Path) -> Result<(), LearnerError> {
+        save_module(&folder.join("model.safetensors"), &self.model)?;
+        let optimizer = folder.join("optimizer.safetensors");
+        self.optimizer.save(&optimizer, &self.model)?;
+        let mut tensors = Tensors::new();
+        for (layer, z) in self.memory.z.iter().enumerate() {
+            tensors.insert(format!("z.{layer}"), on_host(z));
+        }
+        if let Some(u) = &self.memory.u {
+            tensors.insert("u".to_owned(), on_host(u));
+        }
+        if !tensors.is_empty() {
+            write_tensors(&folder.join(MEMORY), &tensors)?;
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, folder: &Path) -> Result<(), LearnerError> {
+        let model = folder.join("model.safetensors");
+        self.model = load_module(&model, self.model.clone())?;
+        let optimizer = folder.join("optimizer.safetensors");
+        self.optimizer.load(&optimizer, &self.model)?;
+        self.memory = Memory::default();
+        let memory = folder.join(MEMORY);
+        if memory.is_file() {
+            let mut tensors = read_tensors(&memory)?;
+            let device = self.device.clone().inner();
+            let mut take = |name: &str| {
+                let data = tensors.remove(name)?;
+                Some(Tensor::<3>::from_data(data, &device))
+            };
+            self.memory.u = take("u");
+            while let Some(z) = take(&format!("z.{}", self.memory.z.len())) {
+                self.memory.z.push(z);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A copy in host memory. A device may hand out data that it reads only when asked.
+fn on_host(tensor: &Tensor<3>) -> TensorData {
+    let data = tensor.to_data();
+    TensorData::from_bytes_vec(data.as_bytes().to_vec(), data.shape().clone(), data.dtype())
+}
+
+impl Experiment for TextLearner {
+    fn test(&mut self) -> Result<Metrics, LearnerError> {
+        Ok(self.measure(&self.test, "test")?)
+    }
+
+    fn parameters(&self) -> usize {
+        trained_parameters(&self.model)
+    }
+}

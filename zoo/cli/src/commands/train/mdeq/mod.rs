@@ -1,0 +1,53 @@
+//! MDEQ: images.
+
+mod learner;
+mod loss;
+mod recipe;
+mod source;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use mdeq::Preset;
+
+pub(crate) use self::recipe::MdeqRecipe;
+use self::source::Name;
+use super::options::Common;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The network and how it is trained (see `deq-zoo list`) [default: fashion-tiny].
+    #[arg(long, value_parser = preset, conflicts_with = "config")]
+    preset: Option<Preset>,
+    /// What is learnt: shapes (built in), fashion-mnist, mnist, cifar10, cifar10-jpeg, cifar100 or
+    /// folder, with one folder a class in `train` and in `test` [default: the preset's where there
+    /// is a data folder, else shapes].
+    #[arg(long, value_name = "NAME", value_enum, conflicts_with = "config")]
+    data: Option<Name>,
+    #[command(flatten)]
+    common: Common,
+}
+
+fn preset(name: &str) -> Result<Preset, String> {
+    Preset::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
+        format!("choose one of {}", names.join(", "))
+    })
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let recipe = match options.common.read::<MdeqRecipe>()? {
+        Some(recipe) => recipe,
+        None => {
+            let preset = options.preset.unwrap_or(Preset::FashionTiny);
+            let data = options
+                .data
+                .unwrap_or(match options.common.has_data_folder() {
+                    true => Name::of_preset(preset),
+                    false => Name::Shapes,
+                });
+            MdeqRecipe::new(preset, data.source(preset))
+        }
+    };
+    options.common.train(recipe, |_| Ok(()))
+}

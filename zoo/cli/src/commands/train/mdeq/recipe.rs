@@ -1,0 +1,219 @@
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use burn::tensor::Device;
+use deq::prelude::DeqConfig;
+use deq::regularizers::{Correction, PenaltySchedule};
+use deq_train::{Method, OptimizerConfig, Schedule, TrainConfig};
+use mdeq::{MdeqConfig, Preset};
+use serde::{Deserialize, Serialize};
+
+use super::learner::ImageLearner;
+use super::source::{ImageSource, Images, Name};
+use crate::commands::train::recipe::ModelName;
+use crate::commands::train::{Experiment, Recipe};
+
+/// Everything a run of MDEQ depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MdeqRecipe {
+    model: ModelName,
+    name: String,
+    /// Images a step.
+    pub(super) batch: usize,
+    /// So many training images, the last ones, are not trained on but measured when the run
+    /// evaluates. The test images are seen after the last step alone.
+    pub(super) validation: usize,
+    /// Images together in an evaluation; without effect on its result.
+    #[serde(default = "evaluation_batch")]
+    pub(super) evaluation_batch: usize,
+    pub(super) data: ImageSource,
+    #[serde(default)]
+    pub(super) augmentation: Augmentation,
+    pub(super) network: MdeqConfig,
+    /// How the losses of several states are joined.
+    #[serde(default)]
+    pub(super) correction: Correction,
+    /// When the Jacobian penalty joins the loss (Bai, Koltun and Kolter, ICML 2021).
+    #[serde(default)]
+    pub(super) jacobian: PenaltySchedule,
+    pub(super) optimizer: OptimizerConfig,
+    pub(super) train: TrainConfig,
+}
+
+/// Random changes of training images.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Augmentation {
+    /// Crops at random from the image with so many black pixels around it.
+    pub(super) crop_padding: usize,
+    /// Mirrors every other image, at random.
+    pub(super) flip: bool,
+}
+
+fn evaluation_batch() -> usize {
+    100
+}
+
+/// CIFAR's training images.
+const CIFAR: u64 = 50_000;
+/// ImageNet's.
+const IMAGENET: u64 = 1_281_167;
+
+impl MdeqRecipe {
+    /// A preset's network, trained as the reference trains it; `fashion-tiny`, which the reference
+    /// does not have, and built-in images as suits a CPU.
+    pub(super) fn new(preset: Preset, data: ImageSource) -> Self {
+        let sgd = |weight_decay, nesterov| Method::Sgd {
+            momentum: 0.9,
+            nesterov,
+            weight_decay,
+        };
+        let (method, batch, rate, last, steps, crops) = match preset {
+            Preset::FashionTiny => (Method::default(), 64, 3e-3, 0.0, 2_800, false),
+            Preset::CifarSmall => (sgd(1e-4, false), 128, 0.1, 1e-6, 50 * CIFAR / 128, false),
+            Preset::CifarLarge => (sgd(1e-4, false), 128, 0.1, 1e-6, 220 * CIFAR / 128, true),
+            Preset::ImagenetSmall => {
+                let steps = 100 * IMAGENET / 128;
+                (sgd(5e-5, true), 128, 0.05, 1e-6, steps, true)
+            }
+        };
+        let built_in = data.is_built_in();
+        let steps = if built_in { 200 } else { steps };
+        let mut name = format!("mdeq-{}", preset.name());
+        if data != Name::of_preset(preset).source(preset) {
+            name = format!("{name}-{}", data.short_name());
+        }
+        Self {
+            model: ModelName::Mdeq,
+            name,
+            batch,
+            validation: if built_in { 200 } else { 1_000 },
+            evaluation_batch: evaluation_batch(),
+            augmentation: Augmentation {
+                crop_padding: if crops && !built_in { 4 } else { 0 },
+                flip: crops && !built_in,
+            },
+            data,
+            network: preset.config(),
+            correction: Correction::default(),
+            jacobian: PenaltySchedule::default(),
+            optimizer: OptimizerConfig {
+                method,
+                clip_norm: None,
+                accumulate: 1,
+            },
+            train: TrainConfig {
+                steps,
+                evaluate_every: Some(if built_in { 50 } else { 400 }),
+                schedule: Schedule::Cosine { rate, last, steps },
+                ..TrainConfig::default()
+            },
+        }
+    }
+
+    fn check(&self, data: &Images) -> Result<()> {
+        let [channels, ..] = data.train.size();
+        let classes = data.train.classes().len();
+        for (field, value, wanted) in [
+            ("in_channels", self.network.in_channels, channels),
+            ("classes", self.network.classes, classes),
+        ] {
+            ensure!(
+                value == wanted,
+                "network.{field} is {value}, but {} need {wanted}",
+                self.data.title()
+            );
+        }
+        let count = data.train.count();
+        ensure!(
+            self.validation < count,
+            "validation is {}, but there are {count} training images, and some must be left to train on",
+            self.validation
+        );
+        ensure!(
+            self.evaluation_batch >= 1,
+            "evaluation_batch is 0, but must be at least 1"
+        );
+        self.jacobian.validate()?;
+        Ok(())
+    }
+}
+
+impl Recipe for MdeqRecipe {
+    const MODEL: ModelName = ModelName::Mdeq;
+    type Data = Images;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+
+    fn train_mut(&mut self) -> &mut TrainConfig {
+        &mut self.train
+    }
+
+    fn deq_mut(&mut self) -> Option<&mut DeqConfig> {
+        Some(&mut self.network.deq)
+    }
+
+    fn data_title(&self) -> String {
+        self.data.title().to_owned()
+    }
+
+    fn reads_files(&self) -> bool {
+        !self.data.is_built_in()
+    }
+
+    fn load(&self, folder: &Path) -> Result<Images> {
+        self.data.load(folder)
+    }
+
+    fn fit(&mut self, data: &Images) {
+        let [channels, ..] = data.train.size();
+        self.network.in_channels = channels;
+        self.network.classes = data.train.classes().len();
+    }
+
+    fn learner(&self, data: &Images, device: &Device) -> Result<Box<dyn Experiment>> {
+        self.check(data)?;
+        Ok(Box::new(ImageLearner::new(self, data, device)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::train::settings;
+
+    #[test]
+    fn the_recipes_are_valid_models() {
+        let device = deq::devices::all().remove(0);
+        for name in ["mdeq-fashion-tiny", "mdeq-cifar10-tiny"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benchmarks/recipes");
+            let recipe = settings::read(&folder.join(format!("{name}.toml"))).expect("a recipe");
+            let recipe = settings::resolve::<MdeqRecipe>(&recipe).expect("a valid recipe");
+            assert_eq!(recipe.name, name);
+            assert!(recipe.reads_files());
+            recipe.network.init(&device, 0).expect("a valid network");
+            let Schedule::Cosine { steps, .. } = recipe.train.schedule else {
+                panic!("{:?}", recipe.train.schedule);
+            };
+            assert_eq!(steps, recipe.train.steps);
+        }
+    }
+
+    #[test]
+    fn all_presets_survive_their_files() {
+        for preset in Preset::ALL {
+            for source in [Name::of_preset(preset), Name::Shapes] {
+                let recipe = MdeqRecipe::new(preset, source.source(preset));
+                assert_eq!(settings::resolve(&recipe).expect("a valid recipe"), recipe);
+                assert_eq!(recipe.reads_files(), source != Name::Shapes);
+            }
+        }
+    }
+}

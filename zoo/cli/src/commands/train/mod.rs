@@ -1,0 +1,50 @@
+//! `train`: a model with its data, in a folder that the same command goes on with.
+//!
+//! [`Recipe`] is what a model's settings must offer; [`options::Common::train`] does the rest for
+//! every model.
+
+pub(crate) mod ignn;
+pub(crate) mod lm;
+pub(crate) mod mdeq;
+
+mod data_folder;
+mod duration;
+mod metrics;
+mod options;
+mod recipe;
+mod run;
+mod settings;
+mod spread;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+pub(crate) use self::data_folder::data_folder;
+pub(crate) use self::metrics::{as_json, as_text, number};
+pub(crate) use self::recipe::{Experiment, Recipe};
+pub(crate) use self::run::{boxed, checkpoint, plain, read_run};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    model: Model,
+}
+
+#[derive(clap::Subcommand)]
+enum Model {
+    /// Implicit graph networks: built-in chains, Cora, CiteSeer, WebKB, TU's sets, PPI.
+    Ignn(Box<self::ignn::Options>),
+    /// Image classifiers: built-in shapes, Fashion-MNIST, MNIST, CIFAR, folders of pictures.
+    Mdeq(Box<self::mdeq::Options>),
+    /// Language models: built-in text, Tiny Shakespeare, WikiText.
+    DeqLm(Box<self::lm::Options>),
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    match &arguments.model {
+        Model::Ignn(options) => self::ignn::run(options),
+        Model::Mdeq(options) => self::mdeq::run(options),
+        Model::DeqLm(options) => self::lm::run(options),
+    }
+}

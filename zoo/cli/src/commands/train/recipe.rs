@@ -1,0 +1,85 @@
+use std::path::Path;
+
+use anyhow::Result;
+use burn::tensor::Device;
+use deq::prelude::DeqConfig;
+use deq_train::{Learner, LearnerError, Metrics, TrainConfig};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The models that can be trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ModelName {
+    Ignn,
+    Mdeq,
+    DeqLm,
+}
+
+impl ModelName {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ignn => "ignn",
+            Self::Mdeq => "mdeq",
+            Self::DeqLm => "deq-lm",
+        }
+    }
+}
+
+/// Everything a run depends on besides the device, as `config.toml` holds it. The same recipe gives
+/// the same run.
+pub(crate) trait Recipe: Clone + PartialEq + Serialize + DeserializeOwned {
+    /// The model it is for.
+    const MODEL: ModelName;
+    /// What it reads or makes to learn from.
+    type Data;
+
+    /// What a run's folder is named after.
+    fn name(&self) -> &str;
+
+    fn train(&self) -> &TrainConfig;
+
+    fn train_mut(&mut self) -> &mut TrainConfig;
+
+    /// The network's equilibrium layer; `None` for a network without one.
+    fn deq_mut(&mut self) -> Option<&mut DeqConfig>;
+
+    /// The data in a sentence, in the plural.
+    fn data_title(&self) -> String;
+
+    /// Whether the data are read from files.
+    fn reads_files(&self) -> bool;
+
+    /// Reads or makes the data; `folder` holds the data sets.
+    fn load(&self, folder: &Path) -> Result<Self::Data>;
+
+    /// Gives the network the sizes that the data ask for.
+    fn fit(&mut self, data: &Self::Data);
+
+    /// The model with its data, before the first step.
+    fn learner(&self, data: &Self::Data, device: &Device) -> Result<Box<dyn Experiment>>;
+
+    /// The test's metric of which a mean over [`parts`](Self::parts) is taken, a share of all.
+    fn score(&self) -> &'static str {
+        "test_accuracy"
+    }
+
+    /// The runs that this one stands for, with the names of their folders; none if it is one run.
+    fn parts(&self, _data: &Self::Data) -> Vec<(String, Self)> {
+        Vec::new()
+    }
+
+    /// Writes what a user of the trained model needs besides its weights.
+    fn attach(&self, _data: &Self::Data, _run: &Path) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A learner that can also be tested.
+pub(crate) trait Experiment: Learner {
+    /// Measures the model on the test part of its data.
+    fn test(&mut self) -> Result<Metrics, LearnerError>;
+
+    /// How many numbers are trained.
+    fn parameters(&self) -> usize;
+}

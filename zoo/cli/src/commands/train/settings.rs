@@ -1,0 +1,238 @@
+//! Recipes as files: reading, changing by `--set`, comparing.
+
+use std::path::{Component, Path};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use toml::{Table, Value};
+
+use super::Recipe;
+
+/// One `--set`: a key, dots between its parts, and a value.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    keys: Vec<String>,
+    value: Value,
+    text: String,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    /// `train.steps=500`: the value is TOML, or text where it is none.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "give a key and a value such as train.steps=500".to_owned();
+        let (key, value) = text.split_once('=').ok_or_else(wrong)?;
+        let keys: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+        if keys.iter().any(String::is_empty) {
+            return Err(wrong());
+        }
+        let value = value.trim();
+        let parsed = value.parse::<Value>();
+        Ok(Self {
+            keys,
+            value: parsed.unwrap_or_else(|_| Value::String(value.to_owned())),
+            text: text.to_owned(),
+        })
+    }
+}
+
+impl Setting {
+    fn apply(&self, table: &mut Table) -> Result<()> {
+        let Some((last, path)) = self.keys.split_last() else {
+            return Ok(());
+        };
+        let mut table = table;
+        for (depth, key) in path.iter().enumerate() {
+            let entry = table.entry(key.clone());
+            let value = entry.or_insert_with(|| Value::Table(Table::new()));
+            table = value.as_table_mut().with_context(|| {
+                let key = path[..=depth].join(".");
+                format!(
+                    "--set {}: `{key}` is a value and has no parts: set it as a whole",
+                    self.text
+                )
+            })?;
+        }
+        // Another kind has other options, and takes its defaults for them.
+        if last == "kind" && table.get(last).is_some_and(|old| *old != self.value) {
+            table.clear();
+        }
+        table.insert(last.clone(), self.value.clone());
+        Ok(())
+    }
+}
+
+/// The recipe with these settings changed.
+pub(super) fn apply<R: Recipe>(recipe: &R, settings: &[Setting]) -> Result<R> {
+    if settings.is_empty() {
+        return Ok(recipe.clone());
+    }
+    let mut table = table(recipe)?;
+    for setting in settings {
+        setting.apply(&mut table)?;
+    }
+    let texts: Vec<&str> = settings.iter().map(|setting| &*setting.text).collect();
+    let text = toml::to_string(&table)?;
+    toml::from_str(&text)
+        .with_context(|| format!("--set {} makes no valid recipe", texts.join(" --set ")))
+}
+
+/// Reads a recipe for this model.
+pub(super) fn read<R: Recipe>(path: &Path) -> Result<R> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let broken = || format!("{shown} is no recipe for {}", R::MODEL.name());
+    let table: Table = toml::from_str(&text).with_context(broken)?;
+    match table.get("model").and_then(Value::as_str) {
+        Some(model) if model == R::MODEL.name() => {}
+        Some(model) => bail!("{}: it is for `{model}`", broken()),
+        None => bail!("{}: it names no `model`", broken()),
+    }
+    toml::from_str(&text).with_context(broken)
+}
+
+/// Checks the recipe and reads it as its own file will be read, so that the file tells the truth.
+pub(super) fn resolve<R: Recipe>(recipe: &R) -> Result<R> {
+    let mut parts = Path::new(recipe.name()).components();
+    let plain = matches!(
+        (parts.next(), parts.next()),
+        (Some(Component::Normal(_)), None)
+    );
+    ensure!(
+        plain,
+        "the recipe's name `{}` must do as a folder's name",
+        recipe.name()
+    );
+    recipe.train().validate()?;
+    let read: R = toml::from_str(&text(recipe)?)?;
+    ensure!(
+        read == *recipe,
+        "the recipe cannot be written to a file: an option is switched off that has a value by default, and TOML has no word for that"
+    );
+    Ok(read)
+}
+
+/// What may differ between two starts of one run: it changes nothing that is learnt.
+const FREE: [&str; 5] = [
+    "steps",
+    "time_budget",
+    "checkpoint_every",
+    "checkpoint_seconds",
+    "keep_last",
+];
+
+/// Refuses a run that was made with another recipe, and tells whether its file must be brought up
+/// to date.
+pub(super) fn check_same<R: Recipe>(config: &Path, recipe: &R) -> Result<bool> {
+    let shown = config.display();
+    let text = std::fs::read_to_string(config).with_context(|| format!("cannot read {shown}"))?;
+    let mut found: Table = toml::from_str(&text).with_context(|| format!("{shown} is damaged"))?;
+    let mut wanted = table(recipe)?;
+    if found == wanted {
+        return Ok(false);
+    }
+    let steps = |table: &Table| table.get("train")?.get("steps")?.as_integer();
+    if let (Some(before), Some(now)) = (steps(&found), steps(&wanted)) {
+        ensure!(
+            now >= before,
+            "{shown} asks for {before} steps, and they can only be raised, not lowered to {now}"
+        );
+    }
+    for table in [&mut found, &mut wanted] {
+        if let Some(train) = table.get_mut("train").and_then(Value::as_table_mut) {
+            train.retain(|key, _| !FREE.contains(&key));
+        }
+    }
+    if let Some(difference) = difference("", &Value::Table(wanted), &Value::Table(found)) {
+        bail!(
+            "{shown} was made with other settings: {difference}. Choose another --out, remove the folder, or go on with its own settings by --config {shown}"
+        );
+    }
+    Ok(true)
+}
+
+/// The first key whose values differ.
+fn difference(at: &str, wanted: &Value, found: &Value) -> Option<String> {
+    let (Value::Table(ours), Value::Table(theirs)) = (wanted, found) else {
+        return (wanted != found).then(|| format!("`{at}` is {found} there and {wanted} now"));
+    };
+    ours.keys().chain(theirs.keys()).find_map(|key| {
+        let at = if at.is_empty() {
+            key.clone()
+        } else {
+            format!("{at}.{key}")
+        };
+        match (ours.get(key), theirs.get(key)) {
+            (Some(ours), Some(theirs)) => difference(&at, ours, theirs),
+            (Some(ours), None) => Some(format!("`{at}` is absent there and {ours} now")),
+            (None, Some(theirs)) => Some(format!("`{at}` is {theirs} there and absent now")),
+            (None, None) => None,
+        }
+    })
+}
+
+/// The recipe's file.
+pub(super) fn text<R: Recipe>(recipe: &R) -> Result<String> {
+    toml::to_string_pretty(recipe).context("the recipe cannot be written as TOML")
+}
+
+/// Through text, so that numbers are those of a file.
+fn table<R: Recipe>(recipe: &R) -> Result<Table> {
+    Ok(toml::from_str(&text(recipe)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(settings: &[&str]) -> Result<Table> {
+        let mut table: Table = toml::from_str("a = 1\n[b]\nkind = \"x\"\nc = 2\n")?;
+        for text in settings {
+            let setting = text.parse::<Setting>().map_err(anyhow::Error::msg)?;
+            setting.apply(&mut table)?;
+        }
+        Ok(table)
+    }
+
+    #[test]
+    fn settings_reach_into_tables() {
+        let table = changed(&["a=2.5", "b.c=word", "d.e.f=[1, 2]"]).expect("valid");
+        let expected = "a = 2.5\n[b]\nkind = \"x\"\nc = \"word\"\n[d.e]\nf = [1, 2]\n";
+        assert_eq!(table, toml::from_str(expected).expect("TOML"));
+    }
+
+    #[test]
+    fn another_kind_starts_from_its_defaults() {
+        let same = changed(&["b.kind=x"]).expect("valid");
+        assert_eq!(same, changed(&[]).expect("valid"));
+        let other = changed(&["b.kind=y"]).expect("valid");
+        assert_eq!(
+            other["b"],
+            toml::Value::Table(toml::from_str("kind = \"y\"").expect("TOML"))
+        );
+    }
+
+    #[test]
+    fn settings_that_go_nowhere_are_refused() {
+        let error = changed(&["a.b=3"]).expect_err("must be refused");
+        assert!(error.to_string().contains("`a` is a value"), "{error}");
+        for text in ["a", "=1", "a..b=1"] {
+            assert!(changed(&[text]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_difference_has_a_name() {
+        let value = |text: &str| Value::Table(toml::from_str(text).expect("TOML"));
+        let (one, other) = (value("a = 1\n[b]\nc = 2"), value("a = 1\n[b]\nc = 3"));
+        assert_eq!(difference("", &one, &one), None);
+        let found = difference("", &one, &other).expect("a difference");
+        assert_eq!(found, "`b.c` is 3 there and 2 now");
+        let found = difference("", &value("a = 1"), &one).expect("a difference");
+        assert!(
+            found.contains("`b` is") && found.contains("absent now"),
+            "{found}"
+        );
+    }
+}
