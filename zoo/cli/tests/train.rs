@@ -561,3 +561,31 @@ fn ctrl_c_leaves_a_checkpoint() {
     let kept = std::fs::read_dir(out.join("checkpoints")).expect("a folder");
     assert!(kept.count() >= 1);
 }
+
+#[test]
+fn every_committed_recipe_is_valid() {
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benchmarks/recipes");
+    let dir = folder();
+    let mut count = 0;
+    for entry in std::fs::read_dir(recipes).expect("the recipes") {
+        let path = entry.expect("an entry").path();
+        let recipe = std::fs::read_to_string(&path).expect("a text");
+        let recipe: toml::Table = recipe.parse().expect("TOML");
+        let model = recipe["model"].as_str().expect("a name").to_owned();
+        let name = recipe["name"].as_str().expect("a name").to_owned();
+        assert_eq!(
+            path.file_stem().and_then(|stem| stem.to_str()),
+            Some(&*name)
+        );
+        let out = dir.path().join(&name);
+        let options = format!("{model} --config {} --steps 1", text(&path));
+        if recipe["data"]["kind"].as_str() == Some("chains") {
+            train(&options, &out).code(0);
+        } else {
+            // It is read, checked, and stops where its data are looked for.
+            refused(&options, &out, &["--data-dir"]);
+        }
+        count += 1;
+    }
+    assert!(count >= 10, "{count}");
+}

@@ -50,7 +50,8 @@ fn state_dict(values: &Values, root: Id) -> Result<Id, CheckpointCause> {
         match dicts.as_slice() {
             // Tensors beside it are scores and the like.
             &[(_, dict)] => id = dict,
-            [] if items.is_empty() || items.iter().any(is_tensor) => return Ok(id),
+            // Under a known name a dict may hold dicts alone.
+            [] if id != root || items.is_empty() || items.iter().any(is_tensor) => return Ok(id),
             [] => {
                 let parts: Vec<String> = items
                     .iter()
