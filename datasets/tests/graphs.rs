@@ -106,7 +106,12 @@ mod pickle {
     }
 
     /// A matrix of compressed rows.
-    pub(crate) fn csr(shape: [i32; 2], offsets: &[i32], columns: &[i32], values: &[f32]) -> Vec<u8> {
+    pub(crate) fn csr(
+        shape: [i32; 2],
+        offsets: &[i32],
+        columns: &[i32],
+        values: &[f32],
+    ) -> Vec<u8> {
         let lengths = |values: usize| [values as i32];
         [
             b"\x80\x02cscipy.sparse.csr\ncsr_matrix\nq\x01)\x81q\x02}q\x03(U\x06_shape".to_vec(),
