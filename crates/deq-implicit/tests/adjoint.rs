@@ -231,8 +231,7 @@ fn an_adjoint_solve_is_heard_and_a_failed_one_warns() {
                 let solved = solve(Gradient::implicit(), options, &args, linear);
                 solved.into_last().sum().backward();
             });
-            let heard = ear.0.lock().expect("nobody panicked").clone();
-            heard
+            ear.0.lock().expect("nobody panicked").clone()
         };
         let heard = hear(1.0);
         assert_eq!(heard.len(), 1, "{heard:?}");

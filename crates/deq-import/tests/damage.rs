@@ -55,7 +55,7 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
 /// `{"w": tensor}` with a tensor of three floats.
 const PICKLE: &[u8] =
     b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storage\
-    ctorch\nFloatStorage\nX\x01\0\0\00X\x03\0\0\0cpuK\x03tQK\0K\x03\x85K\x01\x85\x89}tRs.";
+    ctorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x03tQK\0K\x03\x85K\x01\x85\x89}tRs.";
 
 #[test]
 fn what_is_no_state_dict_is_refused_with_the_remedy() {

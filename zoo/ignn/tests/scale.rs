@@ -45,7 +45,14 @@ fn a_million_edges_take_less_than_a_gibibyte() {
         let sums = adjacency.propagate(rows);
         let column = sums.narrow(1, FEATURES - 1, 1).into_data();
         let column: Vec<f32> = column.iter::<f32>().collect();
-        assert_eq!(column, in_degree, "on {device:?}");
+        let pairs = column.iter().zip(&in_degree).enumerate();
+        let wrong: Vec<_> = pairs.filter(|(_, (found, degree))| found != degree).collect();
+        assert!(
+            wrong.is_empty() && column.len() == NODES,
+            "{} of {NODES} sums are wrong on {device:?}, from {:?} on",
+            wrong.len(),
+            wrong.first()
+        );
         let bytes = match device.memory_pool_usage() {
             Some(pool) => pool.bytes_reserved as f64,
             None => (HOST.peak_usage() - before) as f64,

@@ -7,7 +7,7 @@ use super::{AdaptiveConfig, Clusters};
 use crate::LmError;
 use crate::init::Init;
 
-/// An adaptive embedding: token $t$ of cluster $i$ becomes $\sqrt{d}\, P_i E_i[t]$, where $E_i$ is
+/// An adaptive embedding: token $t$ of cluster $i$ becomes $\sqrt{d}\, P_i E_{i,t}$, where $E_i$ is
 /// the cluster's table, narrower for rarer tokens, and $P_i$ a projection to the common width $d$.
 /// With `div_val` 1 there is one table, and a projection only where its width differs from $d$.
 #[derive(Module, Debug)]

@@ -28,7 +28,7 @@ pub(super) struct Parts {
 /// What each step sees.
 pub(super) enum Training {
     /// The same nodes of one graph.
-    Same(Part),
+    Same(Box<Part>),
     /// One graph of several.
     Graphs { parts: Vec<Part>, order: Batches },
     /// Some graphs of a set, joined.
@@ -65,7 +65,7 @@ impl Parts {
                     items: items.clone(),
                 };
                 Ok(Self {
-                    training: Training::Same(part(&split.train)),
+                    training: Training::Same(Box::new(part(&split.train))),
                     validation: part(&split.validation),
                     test: part(&split.test),
                 })
@@ -143,7 +143,7 @@ impl Training {
     /// What this step sees.
     pub(super) fn at(&mut self, step: u64) -> Result<Part, IgnnError> {
         match self {
-            Self::Same(part) => Ok(part.clone()),
+            Self::Same(part) => Ok(Part::clone(part)),
             Self::Graphs { parts, order } => Ok(parts[order.at(step)[0]].clone()),
             Self::Joined {
                 set,
