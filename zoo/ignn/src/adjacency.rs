@@ -10,6 +10,10 @@ use crate::{Graph, GraphError, IgnnError};
 /// does not grow with the number of edges beyond the edges themselves.
 const MESSAGE_ELEMENTS: usize = 1 << 24;
 
+/// The most rows that are gathered or added up in one call: with burn 0.22.1 on wgpu (software
+/// Vulkan) `select` or `select_assign` of more than 65,536 rows left the rest out, silently.
+const ROWS: usize = 1 << 15;
+
 /// A graph's adjacency on a device, as the indices and weights of its edges. It is a burn module
 /// without parameters, so that it can travel in the arguments of an equilibrium layer.
 #[derive(Module, Debug)]
@@ -78,7 +82,7 @@ impl Adjacency {
     /// rows, weighted by the edges. In the paper's layout, with nodes as columns, this is $X A$.
     ///
     /// Work grows with edges × features, on every device: rows are gathered along the edges'
-    /// starts and added up at their ends, in parts of 64 MiB. Sums on a GPU may be taken in
+    /// starts and added up at their ends, in parts of at most 64 MiB and 32,768 edges. Sums on a GPU may be taken in
     /// another order from call to call.
     ///
     /// # Panics
@@ -91,7 +95,7 @@ impl Adjacency {
             "propagate takes one row a node"
         );
         let [edges] = self.sources.dims();
-        let most = (MESSAGE_ELEMENTS / features.max(1)).max(1);
+        let most = (MESSAGE_ELEMENTS / features.max(1)).clamp(1, ROWS);
         let mut sums = rows.zeros_like();
         let mut start = 0;
         while start < edges {
@@ -198,8 +202,13 @@ impl GraphBatch {
         let [nodes, features] = rows.dims();
         fits("rows, one a node,", self.nodes(), nodes)?;
         let options = (&rows.device(), rows.dtype());
-        let sums = Tensor::zeros([self.graphs, features], options);
-        let graphs = self.graph_of_node.clone();
-        Ok(sums.select_assign(0, graphs, rows, IndexingUpdateOp::Add))
+        let mut sums = Tensor::zeros([self.graphs, features], options);
+        for start in (0..nodes).step_by(ROWS) {
+            let count = ROWS.min(nodes - start);
+            let graphs = self.graph_of_node.clone().narrow(0, start, count);
+            let part = rows.clone().narrow(0, start, count);
+            sums = sums.select_assign(0, graphs, part, IndexingUpdateOp::Add);
+        }
+        Ok(sums)
     }
 }

@@ -10,7 +10,7 @@
 )]
 
 use burn::tensor::Tensor;
-use ignn::{Adjacency, Graph};
+use ignn::{Adjacency, Graph, GraphBatch};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -46,7 +46,9 @@ fn a_million_edges_take_less_than_a_gibibyte() {
         let column = sums.narrow(1, FEATURES - 1, 1).into_data();
         let column: Vec<f32> = column.iter::<f32>().collect();
         let pairs = column.iter().zip(&in_degree).enumerate();
-        let wrong: Vec<_> = pairs.filter(|(_, (found, degree))| found != degree).collect();
+        let wrong: Vec<_> = pairs
+            .filter(|(_, (found, degree))| found != degree)
+            .collect();
         assert!(
             wrong.is_empty() && column.len() == NODES,
             "{} of {NODES} sums are wrong on {device:?}, from {:?} on",
@@ -59,5 +61,20 @@ fn a_million_edges_take_less_than_a_gibibyte() {
         };
         println!("{device:?}: {:.2} GiB", bytes / GIB);
         assert!(bytes < GIB, "{bytes} bytes on {device:?}");
+    }
+}
+
+#[test]
+fn a_graph_of_many_nodes_is_pooled_whole() {
+    for device in deq::devices::all() {
+        let graph = Graph::new(NODES, &[(0, 1)]).expect("a graph");
+        let batch = GraphBatch::single(graph, &device);
+        let sums = batch.pool(Tensor::<2>::ones([NODES, 2], &device));
+        let sums: Vec<f32> = sums
+            .expect("rows for nodes")
+            .into_data()
+            .iter::<f32>()
+            .collect();
+        assert_eq!(sums, [NODES as f32; 2], "on {device:?}");
     }
 }
