@@ -1,8 +1,4 @@
-//! What can be lent to an adjoint solve (where it starts, and the map's own transpose), and what is
-//! heard of it.
-
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+//! What can be lent to an adjoint solve: where it starts, and the map's own transpose.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use deq_implicit::{
@@ -10,9 +6,6 @@ use deq_implicit::{
     Transpose, check_transpose,
 };
 use deq_solvers::{SolveConfig, SolverConfig};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
 type Matrix = Tensor<2>;
 type Args = (Matrix, Matrix);
@@ -184,65 +177,4 @@ fn an_adjoint_memory_is_for_the_implicit_gradient() {
     let refused = deq.solve_with(options, &args, start, by_autodiff);
     let error = refused.err().map(|error| error.to_string());
     assert!(error.is_some_and(|error| error.contains("adjoint_memory")));
-}
-
-/// Keeps the level and the fields of every event of this crate.
-#[derive(Clone, Default)]
-struct Ear(Arc<Mutex<Vec<(Level, String)>>>);
-
-impl Subscriber for Ear {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("deq_implicit")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        struct Text(String);
-        impl Visit for Text {
-            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-                self.0 += &format!("{field}={value:?} ");
-            }
-        }
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        let mut heard = self.0.lock().expect("no test panics while it listens");
-        heard.push((*event.metadata().level(), text.0));
-    }
-
-    fn new_span(&self, _span: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _span: &Id, _values: &Record<'_>) {}
-    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
-    fn enter(&self, _span: &Id) {}
-    fn exit(&self, _span: &Id) {}
-}
-
-#[test]
-fn an_adjoint_solve_is_heard_and_a_failed_one_warns() {
-    for device in deq_devices::all() {
-        let hear = |scale: f64| {
-            let (w, x) = args(&device);
-            let args = (w.detach() * scale, x);
-            let args = (args.0.detach().require_grad(), args.1);
-            let ear = Ear::default();
-            tracing::subscriber::with_default(ear.clone(), || {
-                let linear = |(w, x): &Args, z: Matrix| z.matmul(w.clone()) + x.clone();
-                let options = CallOptions::default();
-                let solved = solve(Gradient::implicit(), options, &args, linear);
-                solved.into_last().sum().backward();
-            });
-            ear.0.lock().expect("nobody panicked").clone()
-        };
-        let heard = hear(1.0);
-        assert_eq!(heard.len(), 1, "{heard:?}");
-        assert_eq!(heard[0].0, Level::DEBUG);
-        for field in ["steps=", "evaluations=", "residual=", "status=Converged"] {
-            assert!(heard[0].1.contains(field), "{heard:?}");
-        }
-        // Picard's adjoint solve diverges on a map that expands.
-        let heard = hear(8.0);
-        assert_eq!(heard.len(), 2, "{heard:?}");
-        assert_eq!(heard[1].0, Level::WARN);
-        assert!(heard[1].1.contains("failed="), "{heard:?}");
-    }
 }

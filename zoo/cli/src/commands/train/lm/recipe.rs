@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn the_recipes_are_those_of_the_presets() {
         for (file, preset) in [
-            ("lm-wikitext2-small", Preset::Wikitext2Small),
-            ("lm-shakespeare-small", Preset::ShakespeareSmall),
+            ("deq-lm-wikitext2-small", Preset::Wikitext2Small),
+            ("deq-lm-shakespeare-small", Preset::ShakespeareSmall),
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benchmarks/recipes");
             let recipe: LmRecipe =
