@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use image::{ColorType, DynamicImage, ImageError, ImageReader};
+use image::codecs::png::PngEncoder;
+use image::{ColorType, DynamicImage, ExtendedColorType, ImageEncoder, ImageError, ImageReader};
 
 use crate::{DataError, scene};
 
@@ -100,17 +101,8 @@ impl Image {
     /// # Errors
     /// [`DataError::Io`] when the file cannot be written.
     pub fn save_png(&self, path: &Path) -> Result<(), DataError> {
-        let bytes: Vec<u8> = self
-            .pixels
-            .iter()
-            .map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8)
-            .collect();
-        let color = if self.channels == 1 {
-            image::ExtendedColorType::L8
-        } else {
-            image::ExtendedColorType::Rgb8
-        };
         let (width, height) = (self.width as u32, self.height as u32);
+        let (bytes, color) = (self.bytes(), self.color());
         let format = image::ImageFormat::Png;
         image::save_buffer_with_format(path, &bytes, width, height, color, format).map_err(
             |error| DataError::Io {
@@ -122,6 +114,36 @@ impl Image {
                 },
             },
         )
+    }
+
+    /// The bytes of an 8-bit PNG file. Values are clamped to [0, 1].
+    ///
+    /// # Errors
+    /// [`DataError::Request`] when the format cannot hold the picture: a side of more than 2³¹
+    /// pixels.
+    pub fn to_png(&self) -> Result<Vec<u8>, DataError> {
+        let (width, height) = (self.width as u32, self.height as u32);
+        let mut png = Vec::new();
+        let written =
+            PngEncoder::new(&mut png).write_image(&self.bytes(), width, height, self.color());
+        match written {
+            Ok(()) => Ok(png),
+            Err(error) => Err(DataError::Request(format!(
+                "a picture of {width}x{height} pixels does not become a PNG file: {error}"
+            ))),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let byte = |value: &f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+        self.pixels.iter().map(byte).collect()
+    }
+
+    fn color(&self) -> ExtendedColorType {
+        match self.channels {
+            1 => ExtendedColorType::L8,
+            _ => ExtendedColorType::Rgb8,
+        }
     }
 
     /// Shrinks the picture with a box filter: each new pixel is the mean of the area it covers.

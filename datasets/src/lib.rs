@@ -7,6 +7,7 @@
 mod audio;
 mod classification;
 mod error;
+pub mod flow;
 mod frames;
 pub mod graphs;
 mod image;

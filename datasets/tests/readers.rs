@@ -25,6 +25,9 @@ fn a_picture_survives_png() {
         );
         let errors = picture.pixels().iter().zip(again.pixels());
         assert!(errors.map(|(a, b)| (a - b).abs()).all(|e| e < 1e-6));
+        // In memory it is the same file.
+        std::fs::write(&path, picture.to_png().expect("encoded")).expect("written");
+        assert_eq!(Image::open(&path).expect("read"), again);
     }
 }
 

@@ -57,7 +57,7 @@ pub struct Unrolled {
 ///
 /// Walking back divides rounding errors by $1 - \beta$ every second evaluation, with the relaxation
 /// $\beta$ of the forward solver, while the part of the gradient that they touch shrinks as the map
-/// contracts. On the layer of `tests/path.rs` ($\beta = 0.6$) the gradient is off by 5e-5 in `f32`
+/// contracts. On the layer of `tests/suite/path.rs` ($\beta = 0.6$) the gradient is off by 5e-5 in `f32`
 /// after 60 evaluations and more, and by 1e-7, the map's own rounding, with sequences in `f64`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -5,7 +5,7 @@
 
 #![allow(
     clippy::print_stdout,
-    reason = "the measured bytes, for `cargo test -p deq-implicit --test memory -- --nocapture`"
+    reason = "the measured bytes, for `cargo test --workspace --test memory -- --nocapture`"
 )]
 
 use burn::module::Param;

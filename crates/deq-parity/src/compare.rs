@@ -40,7 +40,7 @@ impl Report {
     }
 }
 
-/// Replays and compares every fixture of a folder: what a model's `tests/parity.rs` runs.
+/// Replays and compares every fixture of a folder: what a model's `tests/suite/parity.rs` runs.
 ///
 /// # Errors
 /// [`FixtureError`] when the folder or a fixture cannot be read or replayed.

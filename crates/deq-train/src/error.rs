@@ -144,6 +144,9 @@ fn remedy(error: &std::io::Error) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             ". The disk is full: free some space and resume; what was saved before is whole"
         }
+        ErrorKind::FileTooLarge => {
+            ". Files may not grow so large here (`ulimit -f` shows the shell's limit): raise it and resume; what was saved before is whole"
+        }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             ". Change its permissions or choose another folder"
         }

@@ -73,7 +73,11 @@ impl FitConfig {
         }
     }
 
-    fn validate(&self) -> Result<(), InrError> {
+    /// Checks every field's range.
+    ///
+    /// # Errors
+    /// [`InrError::InvalidConfig`] names the field.
+    pub fn validate(&self) -> Result<(), InrError> {
         require(
             self.learning_rate > 0.0 && self.learning_rate.is_finite(),
             "learning_rate",

@@ -65,19 +65,11 @@ impl Preset {
                 mem_len: 64,
                 ..small(Architecture::PreNorm, unrolled(8))
             },
-            Self::ShakespeareSmall => {
-                let deq = DeqConfig {
-                    forward: relative(SolverConfig::anderson(), 24),
-                    gradient: Gradient::phantom(4, 0.8),
-                    ..DeqConfig::default()
-                };
-                LmConfig {
-                    n_token: 65,
-                    mem_len: 96,
-                    injection_std: 1.0,
-                    ..small(Architecture::PostNorm, deq)
-                }
-            }
+            Self::ShakespeareSmall => LmConfig {
+                n_token: 65,
+                mem_len: 96,
+                ..small(Architecture::PreNorm, unrolled(8))
+            },
         }
     }
 }

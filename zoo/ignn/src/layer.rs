@@ -7,6 +7,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
 use deq::prelude::*;
+use deq::regularizers::spectral_radius;
 use serde::{Deserialize, Serialize};
 
 use crate::error::fits;
@@ -186,6 +187,32 @@ impl ImplicitGraph {
         let injection = layer.injection(&adjacency, features.inner());
         let map = |state| evaluate(layer.activation, &weight, &injection, &adjacency, state);
         Ok(config.solve(map, start.inner())?.state)
+    }
+
+    /// The spectral radius of the map's Jacobian at a state, `[hidden, nodes]`, over all of its
+    /// numbers together, by so many steps of the power method ([`spectral_radius`]). The map is
+    /// the one for these features, `[nodes, inputs]`. Below 1, a small disturbance of the state
+    /// dies out.
+    pub fn jacobian_radius(
+        &self,
+        adjacency: &Adjacency,
+        features: Tensor<2>,
+        state: Tensor<2>,
+        iterations: usize,
+    ) -> f64 {
+        let (layer, adjacency) = (self.valid(), adjacency.valid());
+        let weight = layer.effective_weight(&adjacency).transpose();
+        let injection = layer.injection(&adjacency, features.inner());
+        let [hidden, nodes] = state.dims();
+        // Hidden units depend on each other, so that all of them are one sample here.
+        let map = |adjacency: &Adjacency, row: Tensor<2>| {
+            let state = row.reshape([hidden, nodes]);
+            evaluate(layer.activation, &weight, &injection, adjacency, state)
+                .reshape([1, hidden * nodes])
+        };
+        let row = state.inner().reshape([1, hidden * nodes]);
+        let found = spectral_radius(&adjacency, map, &row, iterations);
+        found.growth[0]
     }
 
     /// $b^\top$, `[nodes, hidden]`.

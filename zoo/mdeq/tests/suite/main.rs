@@ -1,0 +1,7 @@
+//! The tests of this crate in one binary: burn is linked once.
+
+mod common;
+mod import;
+mod model;
+mod parity;
+mod task;
