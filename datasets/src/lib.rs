@@ -11,6 +11,7 @@ pub mod flow;
 mod frames;
 pub mod graphs;
 mod image;
+pub mod multimodal;
 mod scene;
 pub mod text;
 

@@ -1,7 +1,7 @@
 use std::sync::{Arc, PoisonError};
 
-use burn::module::Module;
-use burn::tensor::Device;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
 use deq_solvers::{DriveOptions, Observer, SolveError, SolveStats, State};
 
 use crate::adjoint::{AdjointStats, Feedback};
@@ -149,36 +149,67 @@ impl Deq {
             plain,
             map,
         };
-        match training_device(args, &start) {
+        let CallOptions {
+            max_iter,
+            mut observer,
+            ..
+        } = options;
+        let device = match training_device(args, &start) {
+            Some(device) => device,
             None => {
-                let max_iter = options.max_iter.unwrap_or(self.config.eval_max_iter());
                 let drive = DriveOptions {
-                    observer: options.observer,
+                    observer: observer.as_mut().map(|o| &mut **o as &mut dyn Observer),
                     ..Default::default()
                 };
-                let solution = forward.solve(max_iter, drive, start)?;
-                Ok(Solved {
-                    states: vec![solution.state],
-                    stats: solution.stats,
-                    adjoint: feedback.stats,
-                })
+                let max_iter = max_iter.unwrap_or(self.config.eval_max_iter());
+                match forward.infer(args, max_iter, drive, start.clone())? {
+                    (_, Some(device)) => device,
+                    (solution, None) => {
+                        return Ok(Solved {
+                            states: vec![solution.state],
+                            stats: solution.stats,
+                            adjoint: feedback.stats,
+                        });
+                    }
+                }
             }
-            Some(device) => Training {
-                config: &self.config,
-                args,
-                forward,
-                device,
-                feedback,
-            }
-            .run(options.max_iter, options.observer, start),
+        };
+        Training {
+            config: &self.config,
+            args,
+            forward,
+            device,
+            feedback,
         }
+        .run(max_iter, observer, start)
     }
 }
 
 /// The autodiff device of a training call; `None` in inference.
+///
+/// Parameters are asked one by one: burn takes a device and its autodiff twin for the same one, and
+/// lists the first that it meets.
 fn training_device<A: Module, S: State>(args: &A, start: &S) -> Option<Device> {
-    args.devices()
-        .into_iter()
-        .chain([start.clone().into_matrix().device()])
-        .find(Device::is_autodiff)
+    let mut parameters = ParameterDevice::default();
+    args.visit(&mut parameters);
+    parameters.autodiff.or_else(|| {
+        args.devices()
+            .into_iter()
+            .chain([start.clone().into_matrix().device()])
+            .find(Device::is_autodiff)
+    })
+}
+
+#[derive(Default)]
+struct ParameterDevice {
+    autodiff: Option<Device>,
+}
+
+impl ModuleVisitor for ParameterDevice {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let device = param.lazy_device();
+        if device.is_autodiff() {
+            self.autodiff = Some(device);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use deq_solvers::{DriveOptions, Solution, SolveConfig, SolveError, State};
 
 use crate::EquilibriumMap;
@@ -34,7 +34,42 @@ impl<A: Module, F> Forward<'_, A, F> {
         self.capped(max_iter).solve_with(options, map, start)
     }
 
-    /// The same, with every evaluation shown to a recorder, and the points of the path kept in
+    /// The same in inference, and the autodiff device that the map's result is on after all: burn
+    /// lists a device and its autodiff twin as one, so that a tracked tensor behind a plain one is
+    /// not seen before the map is evaluated. The solution is then of no use: the map keeps the state
+    /// as it is, which ends the solve at its first step.
+    pub(crate) fn infer<S: State>(
+        &self,
+        args: &A,
+        max_iter: usize,
+        options: DriveOptions<'_>,
+        start: S,
+    ) -> Result<(Solution<S>, Option<Device>), SolveError>
+    where
+        F: EquilibriumMap<A, S>,
+    {
+        let mut first = Some(args);
+        let mut tracked = None;
+        let map = |state: S| {
+            let Some(args) = first.take() else {
+                return match tracked {
+                    None => self.map.forward(&self.plain, state),
+                    Some(_) => state,
+                };
+            };
+            let image = self.map.forward(args, state.clone());
+            let device = image.clone().into_matrix().device();
+            if device.is_autodiff() {
+                tracked = Some(device);
+                return state;
+            }
+            image
+        };
+        let solution = self.capped(max_iter).solve_with(options, map, start)?;
+        Ok((solution, tracked))
+    }
+
+    /// The same as [`solve`](Self::solve), with every evaluation shown to a recorder, and the points of the path kept in
     /// `f64` if so asked.
     pub(crate) fn follow<S: State>(
         &self,

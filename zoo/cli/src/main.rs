@@ -5,6 +5,7 @@
 //! could not be carried out (wrong usage, a broken file, a missing device, a fit that failed).
 
 mod commands;
+mod output;
 mod run_folder;
 mod zoo;
 
@@ -43,6 +44,18 @@ enum Command {
     Eval(commands::eval::Arguments),
     /// Draw text from a trained language model.
     Sample(commands::sample::Arguments),
+    /// Say where every pixel of a frame is in the next, by a trained flow model.
+    ///
+    /// Of a folder of frames each pair starts from what the one before has found, which saves
+    /// steps of the solver.
+    Flow(Box<commands::flow::Arguments>),
+    /// Generate images with a trained diffusion model, step by step or all steps at once.
+    Generate(Box<commands::generate::Arguments>),
+    /// Find the noise that a trained diffusion model makes a picture of.
+    ///
+    /// Exit codes: 0 when all gradient steps were taken, 1 when Ctrl-C came before, with what was
+    /// found by then, 2 when it could not be carried out.
+    Invert(Box<commands::invert::Arguments>),
     /// Compare a model with numbers of its reference implementation.
     Verify(commands::verify::Arguments),
     /// Solve a test problem and show how its residual falls.
@@ -53,8 +66,31 @@ enum Command {
     Solve(Box<commands::solve::Arguments>),
     /// Measure what a paper claims.
     Study(Box<commands::study::Arguments>),
+    /// Show what trainings and fits did, in one HTML page: curves, solver, samples, settings.
+    Report(commands::report::Arguments),
+    /// Print a paper's table with our column filled in.
+    ///
+    /// Each finished run is kept in the folder; the same command goes on where it was stopped.
+    /// Exit codes: 0 when all runs are there that this version can make, 1 when Ctrl-C stopped it
+    /// before, 2 when one could not be made. The table is written in any case.
+    Reproduce(Box<commands::reproduce::Arguments>),
+    /// Time every model on every device, forward and in a training step.
+    ///
+    /// Ctrl-C ends the run with what was measured so far. Exit codes: 0 when all was measured (a
+    /// cell that fails says why, and the others go on); 1 when Ctrl-C came before the end, or, with
+    /// --baseline, a cell has become slower beyond the noise or fails that did not; 2 when nothing
+    /// could be measured.
+    Bench(Box<commands::bench::Arguments>),
     /// List the devices: which are compiled in, and which this machine has.
     Devices(commands::devices::Arguments),
+    /// Check a recipe, or print it with all its defaults.
+    Config(commands::config::Arguments),
+    /// Print what a shell needs to complete this program's commands and options.
+    ///
+    /// For bash: `deq-zoo completions bash > ~/.local/share/bash-completion/completions/deq-zoo`.
+    Completions(commands::completions::Arguments),
+    /// Print the manual.
+    Man(commands::man::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -65,10 +101,19 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Sample(arguments) => commands::sample::run(&arguments),
+        Command::Flow(arguments) => commands::flow::run(&arguments),
+        Command::Generate(arguments) => commands::generate::run(&arguments),
+        Command::Invert(arguments) => commands::invert::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Solve(arguments) => commands::solve::run(&arguments),
         Command::Study(arguments) => commands::study::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
+        Command::Reproduce(arguments) => commands::reproduce::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
+        Command::Config(arguments) => commands::config::run(&arguments),
+        Command::Completions(arguments) => commands::completions::run(&arguments),
+        Command::Man(arguments) => commands::man::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -10,7 +10,9 @@ use serde::Serialize;
 pub(crate) type Replay = fn(&Fixture, &Device) -> Result<Results, FixtureError>;
 
 /// What `verify` knows, by the name of the fixture folder with dashes.
-pub(crate) const VERIFIABLE: [(&str, Replay); 8] = [
+pub(crate) const VERIFIABLE: [(&str, Replay); 10] = [
+    ("deq-ddim", deq_ddim::parity::replay),
+    ("deq-flow", deq_flow::parity::replay),
     ("deq-inr", deq_inr::parity::replay),
     ("deq-lm", deq_lm::parity::replay_lm),
     ("deq-seq", deq_lm::parity::replay_seq),
@@ -67,11 +69,23 @@ pub(crate) fn models() -> Result<Vec<Model>> {
             paper: "Bai, Kolter and Koltun: Deep Equilibrium Models, NeurIPS 2019; Geng and Kolter: TorchDEQ, 2023",
             presets: lm_presets()?,
         },
+        Model {
+            name: "deq-flow",
+            summary: "optical flow as the fixed point of a recurrent matcher",
+            paper: "Bai, Geng, Savani and Kolter: Deep Equilibrium Optical Flow Estimation, CVPR 2022",
+            presets: flow_presets(),
+        },
+        Model {
+            name: "deq-ddim",
+            summary: "diffusion model whose whole way from noise to image is one equilibrium",
+            paper: "Pokle, Geng and Kolter: Deep Equilibrium Approaches to Diffusion Models, NeurIPS 2022",
+            presets: ddim_presets()?,
+        },
     ])
 }
 
 /// Parameters are counted on models that are built.
-fn cpu() -> Result<Device> {
+pub(crate) fn cpu() -> Result<Device> {
     let backend = deq::devices::compiled()
         .into_iter()
         .find(|backend| !backend.is_gpu())
@@ -108,28 +122,32 @@ fn inr_presets() -> Result<Vec<PresetInfo>> {
 }
 
 fn ignn_presets() -> Result<Vec<PresetInfo>> {
-    let device = cpu()?.autodiff();
+    let device = cpu()?;
     ignn::Preset::ALL
         .into_iter()
         .map(|preset| {
-            let config = preset.config();
-            let parameters = match config.architecture {
-                ignn::Architecture::Deep {} => {
-                    trained_parameters(&config.init::<ignn::DeepNet>(&device, 0)?)
-                }
-                ignn::Architecture::Node { .. } => {
-                    trained_parameters(&config.init::<ignn::NodeNet>(&device, 0)?)
-                }
-                ignn::Architecture::Graph { .. } => {
-                    trained_parameters(&config.init::<ignn::GraphNet>(&device, 0)?)
-                }
-            };
             Ok(PresetInfo {
                 name: preset.name(),
-                parameters,
+                parameters: ignn_parameters(&preset.config(), &device)?,
             })
         })
         .collect()
+}
+
+/// How many numbers of a network of implicit graph layers are trained.
+pub(crate) fn ignn_parameters(config: &ignn::IgnnConfig, device: &Device) -> Result<usize> {
+    let device = device.clone().autodiff();
+    Ok(match config.architecture {
+        ignn::Architecture::Deep {} => {
+            trained_parameters(&config.init::<ignn::DeepNet>(&device, 0)?)
+        }
+        ignn::Architecture::Node { .. } => {
+            trained_parameters(&config.init::<ignn::NodeNet>(&device, 0)?)
+        }
+        ignn::Architecture::Graph { .. } => {
+            trained_parameters(&config.init::<ignn::GraphNet>(&device, 0)?)
+        }
+    })
 }
 
 fn lm_presets() -> Result<Vec<PresetInfo>> {
@@ -140,6 +158,28 @@ fn lm_presets() -> Result<Vec<PresetInfo>> {
                 name: preset.name(),
                 parameters: preset.config().num_params()?,
             })
+        })
+        .collect()
+}
+
+fn ddim_presets() -> Result<Vec<PresetInfo>> {
+    deq_ddim::Preset::ALL
+        .into_iter()
+        .map(|preset| {
+            Ok(PresetInfo {
+                name: preset.name(),
+                parameters: preset.config().network.num_params()?,
+            })
+        })
+        .collect()
+}
+
+fn flow_presets() -> Vec<PresetInfo> {
+    let presets = deq_flow::Preset::ALL.into_iter();
+    presets
+        .map(|preset| PresetInfo {
+            name: preset.name(),
+            parameters: preset.config().num_params(),
         })
         .collect()
 }

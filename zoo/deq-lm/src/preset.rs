@@ -16,7 +16,7 @@ pub enum Preset {
     DeqSeqWt103,
     /// A `deq-lm` of 1.9M parameters for WikiText-2 and a CPU.
     Wikitext2Small,
-    /// A post-norm model of 0.27M parameters for Tiny Shakespeare's characters and a CPU.
+    /// A `deq-lm` of 0.27M parameters for Tiny Shakespeare's characters and a CPU.
     ShakespeareSmall,
 }
 

@@ -1,10 +1,10 @@
 //! The equilibrium layer against closed forms, and what it refuses.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use deq_implicit::{
-    CallOptions, Core, DeqConfig, Emit, Eval, Gradient, Phantom, SolveError, Solved, States,
+    CallOptions, Core, DeqConfig, Emit, Eval, Gradient, Phantom, SolveError, Solved, States, input,
 };
 use deq_solvers::{SolveConfig, SolverConfig};
 
@@ -230,6 +230,36 @@ fn the_jacobian_free_gradient_is_one_phantom_step() {
             gradient(Gradient::phantom(2, 0.5)),
             gradient(Gradient::phantom(2, 1.0))
         );
+    }
+}
+
+/// burn takes a device and its autodiff twin for the same one, and lists the first that it meets.
+#[test]
+fn a_tracked_argument_behind_plain_ones_makes_it_a_training_call() {
+    for device in deq_devices::all() {
+        let w = wave(3, 3, 0.1, 0.0, &device);
+        let injection = wave(2, 3, 1.0, 0.5, &device);
+        for gradient in [Gradient::implicit(), Gradient::JacobianFree] {
+            let deq = DeqConfig::default().with_gradient(gradient).init();
+            let deq = deq.expect("valid");
+            let gradient_of = |w: Matrix| {
+                let x = injection.clone().autodiff().require_grad();
+                let start = injection.zeros_like();
+                let solved = deq.solve(&(w.clone(), x.clone()), start.clone(), step);
+                let gradients = solved.expect("valid").into_last().sum().backward();
+                let plain = values(&x.grad(&gradients).expect("a gradient"));
+                let wrapped = (input(w), input(x.clone()));
+                let map = |(w, x): &(Param<Matrix>, Param<Matrix>), z| step(&(w.val(), x.val()), z);
+                let solved = deq.solve(&wrapped, start, map).expect("valid");
+                let gradients = solved.into_last().sum().backward();
+                let wrapped = values(&x.grad(&gradients).expect("a gradient"));
+                assert_eq!(plain, wrapped);
+                plain
+            };
+            // Where all arguments are on the autodiff device, the first already tells.
+            let frozen = w.clone().autodiff();
+            assert_eq!(gradient_of(w.clone()), gradient_of(frozen));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use deq::prelude::*;
 use deq_datasets::text::Segment;
 use deq_import::{StateDict, load};
-use deq_lm::{LanguageModel, LmConfig, Memory, Preset, load_reference, segment_loss};
+use deq_lm::{Architecture, LanguageModel, LmConfig, Memory, Preset, load_reference, segment_loss};
 use deq_parity::Fixture;
 
 fn in_tests(path: &str) -> PathBuf {
@@ -63,8 +63,15 @@ fn a_checkpoint_gives_the_losses_of_the_fixtures_weights() {
 #[test]
 fn another_preset_is_refused_with_the_shapes_that_differ() {
     let device = &deq::devices::all()[0];
-    let model = Preset::ShakespeareSmall.config().init(device, 0);
-    let error = load_reference(model.expect("a valid model"), &checkpoint()).expect_err("small");
+    let config = LmConfig {
+        architecture: Architecture::PostNorm,
+        ..Preset::ShakespeareSmall.config()
+    };
+    let error = load_reference(
+        config.init(device, 0).expect("a valid model"),
+        &checkpoint(),
+    );
+    let error = error.expect_err("another architecture and size");
     let text = error.to_string();
     let part = "word_emb.emb_layers.0.weight (model [65, 128], file [10, 16])";
     assert!(error.wrong_shape.iter().any(|line| line == part), "{text}");

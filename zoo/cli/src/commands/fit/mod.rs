@@ -1,6 +1,7 @@
 mod curve;
 mod display;
 mod filmstrip;
+mod probe;
 mod recipe;
 
 use std::path::{Path, PathBuf};
@@ -15,9 +16,15 @@ use deq_inr::{Fit, FitConfig, Preset, Rendering, Signal, SignalKind, StepReport}
 use serde::Serialize;
 
 use self::display::Display;
-use self::recipe::{Recipe, Source};
+pub(crate) use self::probe::{probe, samples};
+use self::recipe::Recipe;
+pub(crate) use self::recipe::{Recipe as FitRecipe, Source};
+use crate::commands::interrupt;
 use crate::commands::say;
 use crate::run_folder::RunFolder;
+
+/// A run's weights, the last file that it writes.
+pub(crate) const WEIGHTS: &str = "model.bpk";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -101,18 +108,52 @@ struct Environment {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (recipe, signal) = prepare(arguments)?;
-    let device = arguments.device.open()?.autodiff();
+    let scale = arguments.scale.map(usize::from);
+    let out = arguments.out.as_deref();
+    let Some(fitted) = fit(&recipe, &signal, arguments.device, out, scale)? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    say(format_args!(
+        "{:.2} dB after {} steps in {:.1} s; wrote {}",
+        fitted.psnr,
+        recipe.steps,
+        fitted.seconds,
+        fitted.reconstruction.display()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A finished fit.
+pub(crate) struct Fitted {
+    /// Of the last rendering from zero, in dB.
+    pub(crate) psnr: f64,
+    /// Training and rendering time.
+    pub(crate) seconds: f64,
+    /// The rendering's file or folder.
+    reconstruction: PathBuf,
+}
+
+/// Fits in a new folder; `None` if Ctrl-C was pressed where a command listens for it. `scale` also
+/// writes the reconstruction so many times as dense.
+pub(crate) fn fit(
+    recipe: &Recipe,
+    signal: &Signal,
+    device_name: DeviceName,
+    out: Option<&Path>,
+    scale: Option<usize>,
+) -> Result<Option<Fitted>> {
+    let device = device_name.open()?.autodiff();
     let model = recipe.model.init(&device, recipe.seed)?;
     let parameters = model.num_params();
-    let mut fit = Fit::new(model, &signal, recipe.fit.clone())?;
+    let mut fit = Fit::new(model, signal, recipe.fit.clone())?;
 
-    let mut folder = RunFolder::create(arguments.out.as_deref(), &recipe.name)?;
-    folder.write("config.toml", &toml::to_string(&recipe)?)?;
+    let mut folder = RunFolder::create(out, &recipe.name)?;
+    folder.write("config.toml", &toml::to_string(recipe)?)?;
     folder.write(
         "environment.json",
         &serde_json::to_string_pretty(&Environment {
             version: env!("CARGO_PKG_VERSION"),
-            device: arguments.device.to_string(),
+            device: device_name.to_string(),
             debug_assertions: cfg!(debug_assertions),
             cpus: std::thread::available_parallelism().map(usize::from).ok(),
         })?,
@@ -121,12 +162,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     eprintln!(
         "fitting {} ({parameters} parameters) to {} on {}; writing to {}",
         recipe.name,
-        recipe::describe(&signal),
-        arguments.device,
+        recipe::describe(signal),
+        device_name,
         folder.path().display()
     );
 
-    let history = train(&recipe, &signal, &mut fit, &mut folder)?;
+    let Some(history) = train(recipe, signal, &mut fit, &mut folder)? else {
+        return Ok(None);
+    };
     let last = history.last.context("a fit has at least one step")?;
 
     let reconstruction = save(&folder, "reconstruction", signal.kind(), &last.values)?;
@@ -140,7 +183,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let strip = filmstrip::compose(&history.pictures, &original)?;
         strip.save_png(&folder.file("filmstrip.png"))?;
     }
-    if let Some(scale) = arguments.scale.map(usize::from) {
+    if let Some(scale) = scale {
         let rendering = fit.render_denser(scale)?;
         let name = format!("reconstruction-x{scale}");
         save(
@@ -150,45 +193,78 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             &rendering.values,
         )?;
     }
-    let weights = folder.file("model.bpk");
+    let weights = folder.file(WEIGHTS);
     let saved = fit.model().clone().save_file(&weights);
     saved.with_context(|| format!("cannot write {}", weights.display()))?;
 
-    say(format_args!(
-        "{:.2} dB after {} steps in {:.1} s; wrote {}",
-        last.psnr,
-        recipe.steps,
-        history.seconds,
-        reconstruction.display()
-    ))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Some(Fitted {
+        psnr: last.psnr,
+        seconds: history.seconds,
+        reconstruction,
+    }))
 }
 
 /// The recipe and the signal it asks for.
 fn prepare(arguments: &Arguments) -> Result<(Recipe, Signal)> {
-    let (mut recipe, size_is_default) = match &arguments.config {
-        Some(path) => (Recipe::read(path)?, false),
-        None => {
-            let source = Source::choose(
-                arguments.image.as_deref(),
-                arguments.audio.as_deref(),
-                arguments.frames.as_deref(),
-                arguments.preset,
-                arguments.size,
-            );
-            let preset = arguments.preset.unwrap_or(source.preset());
-            let recipe = Recipe {
-                name: preset.name().to_owned(),
-                steps: arguments.steps.unwrap_or(200),
-                seed: arguments.seed.unwrap_or(0),
-                eval_every: arguments.eval_every.unwrap_or(50),
-                source,
-                model: preset.config(),
-                fit: FitConfig::default(),
-            };
-            (recipe, arguments.size.is_none())
-        }
+    if let Some(path) = &arguments.config {
+        let mut recipe = Recipe::read(path)?;
+        check(&recipe)?;
+        let signal = recipe.source.load(false)?;
+        return Ok((recipe, signal));
+    }
+    let source = Source::choose(
+        arguments.image.as_deref(),
+        arguments.audio.as_deref(),
+        arguments.frames.as_deref(),
+        arguments.preset,
+        arguments.size,
+    );
+    let plan = Plan {
+        preset: arguments.preset.unwrap_or(source.preset()),
+        source,
+        size_is_default: arguments.size.is_none(),
+        steps: arguments.steps.unwrap_or(200),
+        seed: arguments.seed.unwrap_or(0),
+        eval_every: arguments.eval_every.unwrap_or(50),
     };
+    plan.prepare()
+}
+
+/// What a fit is asked for by a preset.
+pub(crate) struct Plan {
+    pub(crate) preset: Preset,
+    pub(crate) source: Source,
+    /// Whether the source's size shrinks to what is there.
+    pub(crate) size_is_default: bool,
+    pub(crate) steps: usize,
+    pub(crate) seed: u64,
+    pub(crate) eval_every: usize,
+}
+
+impl Plan {
+    /// The recipe, fitted to its signal.
+    pub(crate) fn prepare(self) -> Result<(Recipe, Signal)> {
+        let mut recipe = Recipe {
+            name: self.preset.name().to_owned(),
+            steps: self.steps,
+            seed: self.seed,
+            eval_every: self.eval_every,
+            source: self.source,
+            model: self.preset.config(),
+            fit: FitConfig::default(),
+        };
+        check(&recipe)?;
+        let signal = recipe.source.load(self.size_is_default)?;
+        recipe.model = recipe.model.for_signal(&signal);
+        recipe.fit = FitConfig {
+            seed: recipe.seed,
+            ..FitConfig::for_kind(signal.kind())
+        };
+        Ok((recipe, signal))
+    }
+}
+
+fn check(recipe: &Recipe) -> Result<()> {
     ensure!(recipe.steps >= 1, "steps is 0, but must be at least 1");
     ensure!(
         recipe.eval_every >= 1,
@@ -199,15 +275,7 @@ fn prepare(arguments: &Arguments) -> Result<(Recipe, Signal)> {
         "the recipe's name `{}` must do as a folder's name",
         recipe.name
     );
-    let signal = recipe.source.load(size_is_default)?;
-    if arguments.config.is_none() {
-        recipe.model = recipe.model.for_signal(&signal);
-        recipe.fit = FitConfig {
-            seed: recipe.seed,
-            ..FitConfig::for_kind(signal.kind())
-        };
-    }
-    Ok((recipe, signal))
+    Ok(())
 }
 
 /// What a fit leaves behind besides the model.
@@ -221,16 +289,21 @@ struct History {
     seconds: f64,
 }
 
+/// Does all steps; `None` if Ctrl-C came before the last.
 fn train(
     recipe: &Recipe,
     signal: &Signal,
     fit: &mut Fit,
     folder: &mut RunFolder,
-) -> Result<History> {
+) -> Result<Option<History>> {
     let mut history = History::default();
     let mut display = Display::new(recipe.steps)?;
     let start = Instant::now();
     for step in 1..=recipe.steps {
+        if interrupt::interrupted() {
+            display.finish();
+            return Ok(None);
+        }
         let report = fit.step()?;
         let seconds = start.elapsed().as_secs_f64();
         folder.record(&StepMetrics {
@@ -262,7 +335,7 @@ fn train(
     }
     history.seconds = start.elapsed().as_secs_f64();
     display.finish();
-    Ok(history)
+    Ok(Some(history))
 }
 
 /// Writes values as what they are: `name.png`, `name.wav` or a folder `name` of frames.

@@ -1,9 +1,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::tensor::Device;
 use deq_datasets::{Audio, Frames, Image};
 use deq_inr::{FitConfig, InrConfig, Preset, Signal, SignalKind};
 use serde::{Deserialize, Serialize};
+
+use crate::commands::explain;
 
 /// Everything a fit depends on, as `config.toml` holds it. The same recipe gives the same run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,7 +142,14 @@ impl Recipe {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("{} is not a fit's recipe", path.display()))
+        explain::read(&text).with_context(|| format!("{} is not a fit's recipe", path.display()))
+    }
+
+    /// Checks all that needs no signal, by building the network, and counts its parameters.
+    pub(crate) fn parameters(&self, device: &Device) -> Result<usize> {
+        super::check(self)?;
+        self.fit.validate()?;
+        Ok(self.model.init(device, self.seed)?.num_params())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Studies: what a paper claims, measured.
 
-mod efficient_training;
+pub(crate) mod efficient_training;
 
 use std::process::ExitCode;
 

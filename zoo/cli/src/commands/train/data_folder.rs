@@ -9,7 +9,7 @@ use super::Recipe;
 const VARIABLE: &str = "DEQ_ZOO_DATA";
 
 /// The folder of the data sets that was given by option or by environment; none when neither was.
-pub(super) fn given(option: Option<&Path>) -> Option<PathBuf> {
+pub(crate) fn given(option: Option<&Path>) -> Option<PathBuf> {
     let variable = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty());
     option.map(Path::to_owned).or(variable.map(PathBuf::from))
 }

@@ -3,27 +3,35 @@
 //! [`Recipe`] is what a model's settings must offer; [`options::Common::train`] does the rest for
 //! every model.
 
+pub(crate) mod ddim;
+pub(crate) mod flow;
 pub(crate) mod ignn;
 pub(crate) mod lm;
 pub(crate) mod mdeq;
 
 mod data_folder;
 mod duration;
+mod images;
 mod metrics;
 mod options;
+mod probe;
 mod recipe;
 mod run;
-mod settings;
+pub(crate) mod settings;
+mod solves;
 mod spread;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-pub(crate) use self::data_folder::data_folder;
+pub(crate) use self::data_folder::{data_folder, given};
+pub(crate) use self::images::picture_of;
 pub(crate) use self::metrics::{as_json, as_text, number};
-pub(crate) use self::recipe::{Experiment, Recipe};
-pub(crate) use self::run::{boxed, checkpoint, plain, read_run};
+pub(crate) use self::probe::{Layer, POWER_STEPS, Probe, Sample};
+pub(crate) use self::recipe::{Experiment, ModelName, Recipe};
+pub(crate) use self::run::{Session, boxed, checkpoint, plain, read_run, training_seconds};
+pub(crate) use self::spread::Spread;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -39,6 +47,10 @@ enum Model {
     Mdeq(Box<self::mdeq::Options>),
     /// Language models: built-in text, Tiny Shakespeare, WikiText.
     DeqLm(Box<self::lm::Options>),
+    /// Optical flow: built-in moving shapes, FlyingChairs, FlyingThings3D, Sintel, KITTI, HD1K.
+    DeqFlow(Box<self::flow::Options>),
+    /// Diffusion models: built-in shapes, Fashion-MNIST, MNIST, CIFAR, folders of pictures.
+    DeqDdim(Box<self::ddim::Options>),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -46,5 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Model::Ignn(options) => self::ignn::run(options),
         Model::Mdeq(options) => self::mdeq::run(options),
         Model::DeqLm(options) => self::lm::run(options),
+        Model::DeqFlow(options) => self::flow::run(options),
+        Model::DeqDdim(options) => self::ddim::run(options),
     }
 }

@@ -7,6 +7,8 @@ use deq_train::{Learner, LearnerError, Metrics, TrainConfig};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::Probe;
+
 /// The models that can be trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,6 +16,8 @@ pub(crate) enum ModelName {
     Ignn,
     Mdeq,
     DeqLm,
+    DeqFlow,
+    DeqDdim,
 }
 
 impl ModelName {
@@ -22,6 +26,8 @@ impl ModelName {
             Self::Ignn => "ignn",
             Self::Mdeq => "mdeq",
             Self::DeqLm => "deq-lm",
+            Self::DeqFlow => "deq-flow",
+            Self::DeqDdim => "deq-ddim",
         }
     }
 }
@@ -49,6 +55,9 @@ pub(crate) trait Recipe: Clone + PartialEq + Serialize + DeserializeOwned {
 
     /// Whether the data are read from files.
     fn reads_files(&self) -> bool;
+
+    /// Checks all that needs no data, by building the network, and counts what would be trained.
+    fn validate(&self, device: &Device) -> Result<usize>;
 
     /// Reads or makes the data; `folder` holds the data sets.
     fn load(&self, folder: &Path) -> Result<Self::Data>;
@@ -82,4 +91,7 @@ pub(crate) trait Experiment: Learner {
 
     /// How many numbers are trained.
     fn parameters(&self) -> usize;
+
+    /// Solves for a batch of the test part, and shows what the model makes of it.
+    fn probe(&mut self) -> Result<Probe, LearnerError>;
 }

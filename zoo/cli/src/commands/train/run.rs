@@ -15,16 +15,16 @@ use serde_json::json;
 use super::{Recipe, as_json, settings};
 
 /// What the runs of one command share.
-pub(super) struct Session {
-    pub(super) device: Device,
-    pub(super) environment: Environment,
-    pub(super) interrupt: &'static AtomicBool,
+pub(crate) struct Session {
+    pub(crate) device: Device,
+    pub(crate) environment: Environment,
+    pub(crate) interrupt: &'static AtomicBool,
     /// When the command's time is up.
-    pub(super) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// A finished run.
-pub(super) struct Tested {
+pub(crate) struct Tested {
     /// The step of the checkpoint that was tested: the best, where an evaluation decides, else the
     /// last.
     pub(super) step: u64,
@@ -35,7 +35,7 @@ pub(super) struct Tested {
 
 impl Session {
     /// Trains to the end and tests; `None` if the run was interrupted or out of time.
-    pub(super) fn run<R: Recipe>(
+    pub(crate) fn run<R: Recipe>(
         &self,
         recipe: &R,
         data: &R::Data,
@@ -145,6 +145,19 @@ pub(crate) fn checkpoint(run: &Path) -> Result<(PathBuf, u64)> {
         run.display(),
         faults.join("; ")
     )
+}
+
+/// Time spent training before the newest whole checkpoint, in seconds; `None` without one.
+pub(crate) fn training_seconds(run: &Path) -> Result<Option<f64>> {
+    let folder = run.join("checkpoints");
+    for step in steps(&folder)?.into_iter().rev() {
+        if let Ok(manifest) = verify(&folder.join(checkpoint_name(step))) {
+            let manifest = serde_json::to_value(manifest)?;
+            let seconds = manifest["progress"]["seconds"].as_str();
+            return Ok(seconds.and_then(|seconds| seconds.parse().ok()));
+        }
+    }
+    Ok(None)
 }
 
 /// The steps that have a checkpoint, ascending.

@@ -4,9 +4,12 @@ use std::path::{Component, Path};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::Recipe;
+use crate::commands::explain;
 
 /// One `--set`: a key, dots between its parts, and a value.
 #[derive(Clone, Debug)]
@@ -64,7 +67,10 @@ impl Setting {
 }
 
 /// The recipe with these settings changed.
-pub(super) fn apply<R: Recipe>(recipe: &R, settings: &[Setting]) -> Result<R> {
+pub(crate) fn apply<R>(recipe: &R, settings: &[Setting]) -> Result<R>
+where
+    R: Clone + Serialize + DeserializeOwned,
+{
     if settings.is_empty() {
         return Ok(recipe.clone());
     }
@@ -74,26 +80,31 @@ pub(super) fn apply<R: Recipe>(recipe: &R, settings: &[Setting]) -> Result<R> {
     }
     let texts: Vec<&str> = settings.iter().map(|setting| &*setting.text).collect();
     let text = toml::to_string(&table)?;
-    toml::from_str(&text)
+    explain::read_settings(&text)
         .with_context(|| format!("--set {} makes no valid recipe", texts.join(" --set ")))
 }
 
 /// Reads a recipe for this model.
-pub(super) fn read<R: Recipe>(path: &Path) -> Result<R> {
+pub(crate) fn read<R: Recipe>(path: &Path) -> Result<R> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    parse(&text, &shown.to_string())
+}
+
+/// Reads a recipe for this model from the text of the file `shown`.
+pub(crate) fn parse<R: Recipe>(text: &str, shown: &str) -> Result<R> {
     let broken = || format!("{shown} is no recipe for {}", R::MODEL.name());
-    let table: Table = toml::from_str(&text).with_context(broken)?;
+    let table: Table = toml::from_str(text).with_context(broken)?;
     match table.get("model").and_then(Value::as_str) {
         Some(model) if model == R::MODEL.name() => {}
         Some(model) => bail!("{}: it is for `{model}`", broken()),
         None => bail!("{}: it names no `model`", broken()),
     }
-    toml::from_str(&text).with_context(broken)
+    explain::read(text).with_context(broken)
 }
 
 /// Checks the recipe and reads it as its own file will be read, so that the file tells the truth.
-pub(super) fn resolve<R: Recipe>(recipe: &R) -> Result<R> {
+pub(crate) fn resolve<R: Recipe>(recipe: &R) -> Result<R> {
     let mut parts = Path::new(recipe.name()).components();
     let plain = matches!(
         (parts.next(), parts.next()),
@@ -124,7 +135,7 @@ const FREE: [&str; 5] = [
 
 /// Refuses a run that was made with another recipe, and tells whether its file must be brought up
 /// to date.
-pub(super) fn check_same<R: Recipe>(config: &Path, recipe: &R) -> Result<bool> {
+pub(crate) fn check_same<R: Recipe>(config: &Path, recipe: &R) -> Result<bool> {
     let shown = config.display();
     let text = std::fs::read_to_string(config).with_context(|| format!("cannot read {shown}"))?;
     let mut found: Table = toml::from_str(&text).with_context(|| format!("{shown} is damaged"))?;
@@ -173,12 +184,12 @@ fn difference(at: &str, wanted: &Value, found: &Value) -> Option<String> {
 }
 
 /// The recipe's file.
-pub(super) fn text<R: Recipe>(recipe: &R) -> Result<String> {
+pub(crate) fn text<R: Serialize>(recipe: &R) -> Result<String> {
     toml::to_string_pretty(recipe).context("the recipe cannot be written as TOML")
 }
 
 /// Through text, so that numbers are those of a file.
-fn table<R: Recipe>(recipe: &R) -> Result<Table> {
+fn table<R: Serialize>(recipe: &R) -> Result<Table> {
     Ok(toml::from_str(&text(recipe)?)?)
 }
 

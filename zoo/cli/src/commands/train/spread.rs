@@ -2,17 +2,17 @@
 
 /// A mean with its sample standard deviation.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub(super) struct Spread {
-    pub(super) mean: f64,
+pub(crate) struct Spread {
+    pub(crate) mean: f64,
     /// $\sqrt{\sum (x - \bar x)^2 / (n - 1)}$; `None` of a single value.
-    pub(super) deviation: Option<f64>,
+    pub(crate) deviation: Option<f64>,
     /// $n$.
     pub(super) count: usize,
 }
 
 impl Spread {
     /// Of these values; `None` of nothing.
-    pub(super) fn of(values: &[f64]) -> Option<Self> {
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let count = values.len();
         if count == 0 {
             return None;

@@ -1,13 +1,12 @@
 //! The study's folder: a file for each finished run, and the report made of them.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::record::{Record, Settings};
+use crate::output;
 
 /// A folder that holds runs of one kind.
 pub(super) struct Folder {
@@ -57,24 +56,12 @@ impl Folder {
     pub(super) fn save(&self, record: &Record) -> Result<()> {
         let text = serde_json::to_string_pretty(record)?;
         let name = record.settings.name();
-        self.replace(&format!("runs/{name}.json"), text.as_bytes())
+        self.write(&format!("runs/{name}.json"), &text)
     }
 
     /// Writes a file of the report, whole or not at all.
     pub(super) fn write(&self, name: &str, content: &str) -> Result<()> {
-        self.replace(name, content.as_bytes())
-    }
-
-    fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
-        let path = self.path.join(name);
-        let unfinished = self.path.join(format!("{name}.unfinished"));
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&unfinished)?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            std::fs::rename(&unfinished, &path)
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        output::write(&self.path.join(name), content)
     }
 }
 

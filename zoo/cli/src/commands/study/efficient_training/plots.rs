@@ -1,9 +1,8 @@
 //! The plots, as SVG.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use plotters::prelude::*;
 
 use super::methods::Method;
@@ -11,30 +10,12 @@ use super::record::Record;
 use super::scale::Model;
 use super::statistics::{Spread, mean};
 use super::summary::{Group, groups, measure};
+use crate::output::{Area, Axis, Drawn, Frame, LinePlot, PALETTE, Plot, Scale, Series, sketch};
 
-/// A drawn plot.
-pub(super) struct Plot {
-    /// Its file, without the ending.
-    pub(super) name: String,
-    pub(super) title: String,
-    pub(super) svg: String,
-}
-
-type Drawn = Result<String, Box<dyn Error>>;
-
-const SIZE: (u32, u32) = (760, 460);
-
-/// Paul Tol's "bright" colours, which colour-blind readers can tell apart on light and on dark
-/// ground; black is for the exact gradient, and follows the colour of the text on the page.
+/// The same in all plots.
 fn color(method: Method) -> RGBColor {
-    match method {
-        Method::Implicit => BLACK,
-        Method::JacobianFree => RGBColor(68, 119, 170),
-        Method::Reuse => RGBColor(238, 102, 119),
-        Method::ReuseRefined => RGBColor(170, 51, 119),
-        Method::Phantom => RGBColor(34, 136, 51),
-        Method::Neumann => RGBColor(204, 187, 68),
-    }
+    let place = Method::ALL.iter().position(|known| *known == method);
+    place.map_or(BLACK, |place| PALETTE[place % PALETTE.len()])
 }
 
 /// The plots of all models of which there is a run.
@@ -46,7 +27,7 @@ pub(super) fn draw(records: &[Record]) -> Result<Vec<Plot>> {
         if groups.is_empty() {
             continue;
         }
-        type Painter = fn(&[Group<'_>]) -> Drawn;
+        type Painter = fn(&[Group<'_>], &str, &str) -> Result<Plot>;
         let painters: [(&str, &str, Painter); 3] = [
             (
                 "cosine",
@@ -58,77 +39,32 @@ pub(super) fn draw(records: &[Record]) -> Result<Vec<Plot>> {
         ];
         for (name, title, painter) in painters {
             let name = format!("{name}-{}", model.name());
-            let svg = painter(&groups).map_err(|error| anyhow!("cannot draw {name}: {error}"))?;
-            plots.push(Plot {
-                title: format!("{}: {title}", model.title()),
-                name,
-                svg,
-            });
+            let title = format!("{}: {title}", model.title());
+            plots.push(painter(&groups, &name, &title)?);
         }
     }
     Ok(plots)
 }
 
-/// The smallest interval around these values, with a margin.
-fn around(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let finite = values.filter(|value| value.is_finite());
-    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
-    if low > high {
-        return (0.0, 1.0);
-    }
-    let margin = (0.08 * (high - low)).max(1e-3 * high.abs()).max(1e-6);
-    (low - margin, high + margin)
-}
-
-fn legend(style: ShapeStyle) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> {
-    move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], style)
-}
-
 /// Mean cosine over the runs at each compared step, a curve for each method.
-fn cosine(groups: &[Group<'_>]) -> Drawn {
-    let curves: Vec<(Method, Vec<(f64, f64)>)> = groups
-        .iter()
-        .map(|group| (group.method, curve(group)))
-        .collect();
-    let points = || curves.iter().flat_map(|(_, curve)| curve);
-    let last = points().map(|(step, _)| *step).fold(2.0, f64::max);
-    let (low, _) = around(points().map(|(_, cosine)| *cosine).chain([1.0]));
-
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        root.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&root)
-            .margin(14)
-            .x_label_area_size(42)
-            .y_label_area_size(60)
-            .build_cartesian_2d(1.0..last, low..1.0 + 0.02 * (1.0 - low))?;
-        chart
-            .configure_mesh()
-            .x_desc("step")
-            .y_desc("cosine to the exact gradient")
-            .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|step| format!("{step:.0}"))
-            .y_label_formatter(&|cosine| format!("{cosine:.3}"))
-            .draw()?;
-        for (method, curve) in &curves {
-            let style = color(*method).filled().stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(curve.iter().copied(), style).point_size(3))?
-                .label(method.title())
-                .legend(legend(style));
+fn cosine(groups: &[Group<'_>], name: &str, title: &str) -> Result<Plot> {
+    // A curve without points stands for a method without runs, so that colours stay the same.
+    let series = Method::ALL.iter().map(|method| {
+        let group = groups.iter().find(|group| group.method == *method);
+        Series {
+            name: method.title().to_owned(),
+            points: group.map(curve).unwrap_or_default(),
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.3))
-            .draw()?;
-        root.present()?;
-    }
-    Ok(svg)
+    });
+    let plot = LinePlot {
+        title: title.to_owned(),
+        x_label: "step".to_owned(),
+        y_label: "cosine to the exact gradient".to_owned(),
+        x_scale: Scale::Linear,
+        y_scale: Scale::Linear,
+        series: series.collect(),
+    };
+    plot.draw(name)
 }
 
 fn curve(group: &Group<'_>) -> Vec<(f64, f64)> {
@@ -145,7 +81,7 @@ fn curve(group: &Group<'_>) -> Vec<(f64, f64)> {
 }
 
 /// A point with bars of one deviation to each side for each method.
-fn accuracy(groups: &[Group<'_>]) -> Drawn {
+fn accuracy(groups: &[Group<'_>], name: &str, title: &str) -> Result<Plot> {
     let point = |group: &Group<'_>| -> Option<(Method, Spread, Spread)> {
         let time = group.spread(measure("step_ms"))?;
         Some((
@@ -159,26 +95,22 @@ fn accuracy(groups: &[Group<'_>]) -> Drawn {
         let deviation = spread.deviation.unwrap_or(0.0);
         [spread.mean - deviation, spread.mean + deviation]
     };
-    let (_, longest) = around(points.iter().flat_map(|(_, time, _)| ends(time)));
-    let (low, high) = around(points.iter().flat_map(|(_, _, accuracy)| ends(accuracy)));
-
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        root.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&root)
-            .margin(14)
-            .x_label_area_size(42)
-            .y_label_area_size(60)
-            .build_cartesian_2d(0.0..longest, low..high)?;
-        chart
-            .configure_mesh()
-            .x_desc("time a step (ms)")
-            .y_desc("test accuracy (%)")
-            .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|time| format!("{time:.0}"))
-            .y_label_formatter(&|accuracy| format!("{accuracy:.1}"))
-            .draw()?;
+    let times = points.iter().flat_map(|(_, time, _)| ends(time));
+    let times = Axis::from_base(Scale::Linear, times);
+    let accuracies = points.iter().flat_map(|(_, _, accuracy)| ends(accuracy));
+    let accuracies = Axis::around(Scale::Linear, accuracies);
+    let frame = Frame {
+        x: &times,
+        y: &accuracies,
+        x_label: "time a step (ms)",
+        y_label: "test accuracy (%)",
+    };
+    let legend: Vec<(&str, RGBColor)> = points
+        .iter()
+        .map(|(method, ..)| (method.title(), color(*method)))
+        .collect();
+    sketch(name, title, &legend, None, |area: &Area<'_>| -> Drawn {
+        let mut chart = frame.draw(area)?;
         for (method, time, accuracy) in &points {
             let style = color(*method).filled().stroke_width(2);
             let [left, right] = ends(time);
@@ -188,24 +120,14 @@ fn accuracy(groups: &[Group<'_>]) -> Drawn {
                 vec![(time.mean, bottom), (time.mean, top)],
             ];
             chart.draw_series(bars.map(|bar| PathElement::new(bar, style)))?;
-            chart
-                .draw_series([Circle::new((time.mean, accuracy.mean), 5, style)])?
-                .label(method.title())
-                .legend(legend(style));
+            chart.draw_series([Circle::new((time.mean, accuracy.mean), 5, style)])?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.3))
-            .draw()?;
-        root.present()?;
-    }
-    Ok(svg)
+        Ok(())
+    })
 }
 
 /// A bar for each method: forward, and backward behind it.
-fn time(groups: &[Group<'_>]) -> Drawn {
+fn time(groups: &[Group<'_>], name: &str, title: &str) -> Result<Plot> {
     let bar = |group: &Group<'_>| -> Option<(Method, f64, f64)> {
         let forward = group.spread(measure("forward_ms"))?.mean;
         Some((
@@ -216,66 +138,34 @@ fn time(groups: &[Group<'_>]) -> Drawn {
     };
     let bars: Vec<(Method, f64, f64)> = groups.iter().filter_map(bar).collect();
     let sums = bars.iter().map(|(_, forward, backward)| forward + backward);
-    let longest = sums.fold(1e-3, f64::max) * 1.05;
-    // A row is 10 high, and the first method stands on top.
-    let count = bars.len() as i32;
-    let middle = |index: usize| 10 * (count - index as i32) - 5;
-    let name = |at: i32| {
-        let index = usize::try_from((10 * count - at) / 10).unwrap_or_default();
-        let bar = bars.get(index);
-        bar.map_or_else(String::new, |(method, ..)| method.title().to_owned())
+    let times = Axis::from_base(Scale::Linear, sums);
+    let rows = Axis::rows(bars.len());
+    let names: Vec<String> = bars
+        .iter()
+        .map(|(method, ..)| method.title().to_owned())
+        .collect();
+    let frame = Frame {
+        x: &times,
+        y: &rows,
+        x_label: "median time a step (ms)",
+        y_label: "",
     };
-    let (blue, orange) = (RGBColor(68, 119, 170), RGBColor(238, 119, 51));
-
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        root.fill(&WHITE)?;
-        let rows = 0..10 * count.max(1);
-        let rows = rows.with_key_points((0..bars.len()).map(middle).collect());
-        let mut chart = ChartBuilder::on(&root)
-            .margin(14)
-            .x_label_area_size(42)
-            .y_label_area_size(130)
-            .build_cartesian_2d(0.0..longest, rows)?;
-        chart
-            .configure_mesh()
-            .x_desc("median time a step (ms)")
-            .disable_y_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|time| format!("{time:.0}"))
-            .y_label_formatter(&|at| name(*at))
-            .draw()?;
-        let boxes = |parts: Vec<(usize, f64, f64)>, style: ShapeStyle| {
-            parts.into_iter().map(move |(index, from, to)| {
-                let (low, high) = (middle(index) - 3, middle(index) + 3);
-                Rectangle::new([(from, low), (to, high)], style)
-            })
-        };
-        let square = |style: ShapeStyle| {
-            move |(x, y): (i32, i32)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], style)
-        };
-        let indexed = || bars.iter().enumerate();
-        let forward = indexed().map(|(index, (_, forward, _))| (index, 0.0, *forward));
-        chart
-            .draw_series(boxes(forward.collect(), blue.filled()))?
-            .label("forward")
-            .legend(square(blue.filled()));
-        let backward =
-            indexed().map(|(index, (_, forward, backward))| (index, *forward, forward + backward));
-        chart
-            .draw_series(boxes(backward.collect(), orange.filled()))?
-            .label("backward")
-            .legend(square(orange.filled()));
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.3))
-            .draw()?;
-        root.present()?;
-    }
-    Ok(svg)
+    let (first, second) = (PALETTE[0], PALETTE[6]);
+    let legend = [("forward", first), ("backward", second)];
+    sketch(name, title, &legend, None, |area: &Area<'_>| -> Drawn {
+        let mut chart = frame.draw_named(area, &names)?;
+        for (index, (_, forward, backward)) in bars.iter().enumerate() {
+            let middle = (bars.len() - index) as f64 - 0.5;
+            let part = |from: f64, to: f64, color: RGBColor| {
+                Rectangle::new([(from, middle - 0.3), (to, middle + 0.3)], color.filled())
+            };
+            chart.draw_series([
+                part(0.0, *forward, first),
+                part(*forward, forward + backward, second),
+            ])?;
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -301,14 +191,6 @@ mod tests {
             assert!(!plot.svg.contains(Method::Reuse.title()), "{}", plot.name);
         }
         assert!(draw(&[]).expect("no plots").is_empty());
-    }
-
-    #[test]
-    fn a_single_value_still_has_an_interval() {
-        let (low, high) = around([0.5].into_iter());
-        assert!(low < 0.5 && 0.5 < high);
-        assert_eq!(around(std::iter::empty()), (0.0, 1.0));
-        assert_eq!(around([f64::NAN].into_iter()), (0.0, 1.0));
     }
 
     #[test]

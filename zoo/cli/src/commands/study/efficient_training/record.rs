@@ -5,9 +5,9 @@ use deq::implicit::DeqConfig;
 use serde::{Deserialize, Serialize};
 
 use super::alignment::Probe;
-use super::memory::MemoryKind;
 use super::methods::{Method, exact_layer};
 use super::scale::{Model, Scale, Setup};
+use crate::commands::memory::MemoryKind;
 
 /// Everything a run depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,12 +1,12 @@
 //! The measured numbers beside the published ones.
 
-use super::grid::Grid;
 use super::methods::Method;
 use super::published::{self, Figure};
 use super::record::Record;
 use super::scale::Model;
 use super::statistics::Spread;
 use super::summary::{COSTS, Group, Measure, RESULTS, groups};
+use crate::output::Grid;
 
 /// What the numbers are.
 pub(super) const LEGEND: &str = "Mean ± sample standard deviation over the runs, one a seed; a single run has no deviation. Times of a pass are the median over a run's steps. Against Implicit: the same seed's difference or ratio. Backward evaluations are vector–Jacobian products of the map, each a forward and a backward of it in burn, which keeps no graph. The cosine is that of the angle to the exact gradient over all parameters of the map, on the same weights and batch, during training. – does not apply.";
@@ -183,7 +183,7 @@ pub(super) fn csv(records: &[Record]) -> String {
     let columns = measures()
         .flat_map(|measure| ["mean", "sd", "n"].map(|part| format!("{}_{part}", measure.key)));
     let header = ["model", "method", "runs"].map(str::to_owned);
-    let mut lines = vec![header.into_iter().chain(columns).collect::<Vec<_>>()];
+    let mut lines = Grid::new(header.into_iter().chain(columns));
     for model in Model::ALL {
         for group in groups(records, model) {
             let names = [model.name(), group.method.name()].map(str::to_owned);
@@ -195,8 +195,7 @@ pub(super) fn csv(records: &[Record]) -> String {
             lines.push(line);
         }
     }
-    let lines = lines.into_iter().map(|line| line.join(",") + "\n");
-    lines.collect()
+    lines.csv()
 }
 
 /// Empty where there is no number.

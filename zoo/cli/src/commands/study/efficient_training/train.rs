@@ -13,12 +13,12 @@ use super::classifier::Classifier;
 use super::data::{Batch, Data};
 use super::display::Display;
 use super::fully_connected::FullyConnected;
-use super::memory::{MemoryKind, Meter};
 use super::record::{Measured, Settings};
 use super::scale::Network;
 use super::statistics::{mean, median};
 use super::two_scale::TwoScale;
 use crate::commands::interrupt;
+use crate::commands::memory::{MemoryKind, Meter};
 
 /// Trains and measures; `None` if Ctrl-C came before the end.
 pub(super) fn train(

@@ -9,7 +9,8 @@ use rand::RngExt;
 
 use super::parts::{Part, Parts};
 use super::recipe::IgnnRecipe;
-use crate::commands::train::{Experiment, Recipe};
+use crate::commands::train::solves::Solves;
+use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Recipe};
 use crate::zoo::trained_parameters;
 
 /// A network of implicit graph layers with its data.
@@ -53,7 +54,7 @@ impl<N: Network> GraphLearner<N> {
 
 impl<N: Network> Learner for GraphLearner<N> {
     fn step(&mut self, step: u64, rate: f64) -> Result<Metrics, LearnerError> {
-        let (mut loss, mut solver_steps, mut residual) = (0.0, 0, 0.0f64);
+        let (mut loss, mut solves) = (0.0, Solves::default());
         for micro in step * self.accumulate..(step + 1) * self.accumulate {
             // Dropout draws on the device.
             let draws = rng_for(self.seed, micro, "dropout").random();
@@ -62,8 +63,7 @@ impl<N: Network> Learner for GraphLearner<N> {
             let network = self.network.clone().prepare(&task.graphs.adjacency);
             let found = network.forward(&task.graphs, task.features.clone())?;
             for layer in &found.layers {
-                solver_steps = solver_steps.max(layer.stats.steps);
-                residual = residual.max(layer.stats.max_residual());
+                solves.add(&layer.stats);
             }
             let found = task.loss(found.output, &items)?;
             let value = found.clone().into_scalar::<f64>();
@@ -75,10 +75,9 @@ impl<N: Network> Learner for GraphLearner<N> {
             let gradients = GradientsParams::from_grads(found.backward(), &network);
             self.network = self.optimizer.step(rate, network, gradients)?;
         }
-        Ok(Metrics::new()
-            .with("loss", loss)
-            .with("solver_steps", solver_steps as f64)
-            .with("residual", residual))
+        let mut metrics = Metrics::new().with("loss", loss);
+        solves.write(&mut metrics);
+        Ok(metrics)
     }
 
     fn evaluate(&mut self) -> Result<Metrics, LearnerError> {
@@ -106,5 +105,28 @@ impl<N: Network> Experiment for GraphLearner<N> {
 
     fn parameters(&self) -> usize {
         trained_parameters(&self.network)
+    }
+
+    fn probe(&mut self) -> Result<Probe, LearnerError> {
+        let task = &self.parts.test.task;
+        // The power method starts at random, on the device.
+        self.device.seed(self.seed);
+        let network = self.network.valid();
+        let found = network.forward(&task.graphs, task.features.clone())?;
+        let mut layers = Vec::new();
+        for (layer, output) in network.layers().into_iter().zip(found.layers) {
+            let adjacency = &task.graphs.adjacency;
+            let radius = layer.jacobian_radius(adjacency, output.input, output.state, POWER_STEPS);
+            layers.push(Layer {
+                stats: output.stats,
+                radii: vec![radius],
+            });
+        }
+        let (graphs, nodes) = (task.graphs.graphs(), task.graphs.nodes());
+        Ok(Probe {
+            batch: format!("all {nodes} nodes in {graphs} graph(s) that the test part is in"),
+            layers,
+            samples: Vec::new(),
+        })
     }
 }

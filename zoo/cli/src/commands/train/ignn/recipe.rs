@@ -13,6 +13,7 @@ use super::source::{GraphSource, Graphs};
 use super::splits::Splits;
 use crate::commands::train::recipe::ModelName;
 use crate::commands::train::{Experiment, Recipe};
+use crate::zoo::ignn_parameters;
 
 /// Everything a run of IGNN depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,7 +111,12 @@ impl IgnnRecipe {
         &self.optimizer
     }
 
-    fn check(&self, data: &Graphs) -> Result<()> {
+    /// Checks what concerns no data.
+    fn check_options(&self) -> Result<()> {
+        self.optimizer.validate()?;
+        if let GraphSource::Tu { batch, .. } = self.data {
+            ensure!(batch >= 1, "data.batch is 0, but must be at least 1");
+        }
         let of_graphs = matches!(self.network.architecture, Architecture::Graph { .. });
         ensure!(
             of_graphs == self.data.is_of_graphs(),
@@ -118,6 +124,11 @@ impl IgnnRecipe {
             self.network.architecture.name(),
             self.data.title()
         );
+        Ok(())
+    }
+
+    fn check(&self, data: &Graphs) -> Result<()> {
+        self.check_options()?;
         for (field, value, wanted, what) in [
             ("inputs", self.network.inputs, data.features(), "features"),
             ("classes", self.network.classes, data.classes(), "classes"),
@@ -158,6 +169,11 @@ impl Recipe for IgnnRecipe {
 
     fn reads_files(&self) -> bool {
         !matches!(self.data, GraphSource::Chains(_))
+    }
+
+    fn validate(&self, device: &Device) -> Result<usize> {
+        self.check_options()?;
+        ignn_parameters(&self.network, device)
     }
 
     fn load(&self, folder: &Path) -> Result<Graphs> {
@@ -227,6 +243,7 @@ mod tests {
     #[test]
     fn the_recipes_are_those_of_the_presets() {
         assert_eq!(file("ignn-chains-10"), default("chains"));
+        assert_eq!(file("ignn-ppi"), default("ppi"));
         for name in ["cora", "citeseer"] {
             let mut expected = default(name);
             assert_eq!(file(&format!("ignn-{name}")), expected);

@@ -1,21 +1,33 @@
 use std::path::Path;
 
 use anyhow::Result;
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
-use deq_datasets::text::{Corpus, Streams};
-use deq_lm::{LanguageModel, LmError, Memory, jacobian_loss, segment_loss};
+use deq::regularizers::spectral_radius;
+use deq_datasets::text::{Corpus, Streams, Vocabulary};
+use deq_lm::{
+    Arguments, ForwardOptions, LanguageModel, LmError, Memory, SampleConfig, jacobian_loss,
+    segment_loss,
+};
 use deq_train::{
     Learner, LearnerError, Metrics, Optimizer, Tensors, load_module, read_tensors, rng_for,
     save_module, write_tensors,
 };
 
 use super::recipe::LmRecipe;
-use crate::commands::train::Experiment;
+use crate::commands::train::solves::Solves;
+use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Sample};
 use crate::zoo::trained_parameters;
 
 /// The checkpoint's file for what the model remembers of earlier segments.
 const MEMORY: &str = "memory.safetensors";
+
+/// Streams in a probe.
+const PROBED: usize = 4;
+/// Tokens of a prompt, and as many drawn ones.
+const PROMPT: usize = 24;
+const DRAWN: usize = 120;
 
 /// A language model with its text.
 pub(super) struct TextLearner {
@@ -26,6 +38,7 @@ pub(super) struct TextLearner {
     streams: Streams,
     validation: Vec<u32>,
     test: Vec<u32>,
+    vocabulary: Vocabulary,
     device: Device,
 }
 
@@ -41,6 +54,7 @@ impl TextLearner {
             streams: Streams::new(&corpus.train, recipe.batch, recipe.segment)?,
             validation: corpus.valid[..tokens].to_vec(),
             test: corpus.test.clone(),
+            vocabulary: corpus.vocabulary.clone(),
             recipe: recipe.clone(),
             device,
         })
@@ -65,7 +79,7 @@ impl Learner for TextLearner {
         let accumulate = self.recipe.optimizer.accumulate;
         let segments = self.streams.segments() as u64;
         let seed = self.recipe.train.seed;
-        let (mut mean, mut solve, mut jacobian) = (0.0, None, None);
+        let (mut mean, mut solves, mut jacobian) = (0.0, Solves::default(), None);
         for micro in step * accumulate..(step + 1) * accumulate {
             let index = (micro % segments) as usize;
             if index == 0 {
@@ -88,19 +102,15 @@ impl Learner for TextLearner {
                 // The loop around this one ends the run, and the weights stay as they are.
                 break;
             }
-            solve = found.output.stats;
+            if let Some(stats) = &found.output.stats {
+                solves.add(stats);
+            }
             self.memory = found.output.memory;
             let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
             self.model = self.optimizer.step(rate, self.model.clone(), gradients)?;
         }
         let mut metrics = Metrics::new().with("loss", mean);
-        if let Some(stats) = solve {
-            metrics.insert("solver_steps", stats.steps as f64);
-            // An unrolled model takes no step of a solver, and has no residual.
-            if stats.steps > 0 {
-                metrics.insert("residual", stats.max_residual());
-            }
-        }
+        solves.write(&mut metrics);
         if let Some(norm) = self.optimizer.gradient_norm() {
             metrics.insert("gradient_norm", norm);
         }
@@ -167,5 +177,53 @@ impl Experiment for TextLearner {
 
     fn parameters(&self) -> usize {
         trained_parameters(&self.model)
+    }
+
+    fn probe(&mut self) -> Result<Probe, LearnerError> {
+        let streams = PROBED.min(self.recipe.batch).min(self.test.len() / 2);
+        let text = Streams::new(&self.test, streams.max(1), self.recipe.segment)?;
+        let model = self.model.valid();
+        // The power method starts at random, on the device.
+        self.device.seed(self.recipe.train.seed);
+        let (mut memory, mut positions, mut layers) = (Memory::default(), 0, Vec::new());
+        // The second segment, which has a memory of the first; of a short text the first.
+        for segment in text.iter().take(2) {
+            let options = ForwardOptions::default();
+            let found = model.forward(&segment.data, segment.batch, &memory, options)?;
+            let state = found.last().clone();
+            layers.clear();
+            if let Some((stats, arguments)) = found.stats.zip(found.arguments) {
+                let map = |arguments: &Arguments, z: Tensor<3>| arguments.evaluate(z);
+                let radii = spectral_radius(&arguments, map, &state, POWER_STEPS).growth;
+                layers.push(Layer { stats, radii });
+            }
+            (memory, positions) = (found.memory, segment.length);
+        }
+        Ok(Probe {
+            batch: format!("{} streams of {positions} test tokens", text.batch()),
+            layers,
+            samples: vec![self.sample(1.0)?, self.sample(0.5)?],
+        })
+    }
+}
+
+impl TextLearner {
+    /// The first words of the test part, and how the model goes on.
+    fn sample(&self, temperature: f64) -> Result<Sample, LmError> {
+        let prompt = &self.test[..PROMPT.min(self.test.len())];
+        let config = SampleConfig {
+            temperature,
+            seed: self.recipe.train.seed,
+            ..SampleConfig::default()
+        };
+        let drawn = deq_lm::sample(&self.model, prompt, DRAWN, &config)?;
+        let tokens: Vec<u32> = prompt.iter().copied().chain(drawn).collect();
+        Ok(Sample::Text {
+            title: format!(
+                "{} tokens of the test part, continued at temperature {temperature}",
+                prompt.len()
+            ),
+            text: self.vocabulary.decode(&tokens),
+        })
     }
 }

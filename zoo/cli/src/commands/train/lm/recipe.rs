@@ -40,6 +40,9 @@ pub(crate) struct LmRecipe {
     pub(super) train: TrainConfig,
 }
 
+/// Symbols of a model that is built to see whether it can be.
+const FEW: usize = 8;
+
 impl LmRecipe {
     /// A preset's network. Those for WikiText-103 are trained as the reference trains them
     /// (`deq-lm/run.sh`, `deq-seq/deq_seq_ift.sh`), the small ones and built-in text as suits a
@@ -115,14 +118,11 @@ impl LmRecipe {
         self.network.untied_layers.is_some()
     }
 
-    fn check(&self, corpus: &Corpus) -> Result<()> {
-        let symbols = corpus.vocabulary.len();
-        ensure!(
-            self.network.n_token == symbols,
-            "network.n_token is {}, but {} have {symbols} symbols",
-            self.network.n_token,
-            self.data.title()
-        );
+    /// Checks what concerns no data.
+    fn check_options(&self) -> Result<()> {
+        for (field, value) in [("batch", self.batch), ("segment", self.segment)] {
+            ensure!(value >= 1, "{field} is 0, but must be at least 1");
+        }
         self.jacobian.validate()?;
         ensure!(
             self.jacobian.weight == 0.0 || !self.is_explicit(),
@@ -135,6 +135,19 @@ impl LmRecipe {
                 "validation_tokens is {tokens}, but must be at least 2, to predict one"
             );
         }
+        self.optimizer.validate()?;
+        Ok(())
+    }
+
+    fn check(&self, corpus: &Corpus) -> Result<()> {
+        self.check_options()?;
+        let symbols = corpus.vocabulary.len();
+        ensure!(
+            self.network.n_token == symbols,
+            "network.n_token is {}, but {} have {symbols} symbols",
+            self.network.n_token,
+            self.data.title()
+        );
         Ok(())
     }
 }
@@ -168,6 +181,15 @@ impl Recipe for LmRecipe {
         !self.data.is_built_in()
     }
 
+    fn validate(&self, device: &Device) -> Result<usize> {
+        self.check_options()?;
+        let parameters = self.network.num_params()?;
+        // The vocabulary makes most of a model and shows nothing that its size does not.
+        let small = self.network.clone().for_vocabulary(FEW);
+        small.init(device, self.train.seed)?;
+        Ok(parameters)
+    }
+
     fn load(&self, folder: &Path) -> Result<Corpus> {
         self.data.load(folder)
     }
@@ -197,11 +219,14 @@ mod tests {
         for (file, preset) in [
             ("deq-lm-wikitext2-small", Preset::Wikitext2Small),
             ("deq-lm-shakespeare-small", Preset::ShakespeareSmall),
+            ("deq-lm-wt103", Preset::DeqLmWt103),
+            ("deq-seq-wt103", Preset::DeqSeqWt103),
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benchmarks/recipes");
             let recipe: LmRecipe =
                 settings::read(&folder.join(format!("{file}.toml"))).expect("a recipe");
-            let expected = LmRecipe::new(preset, Name::of_preset(preset).source(preset));
+            let mut expected = LmRecipe::new(preset, Name::of_preset(preset).source(preset));
+            expected.name = file.to_owned();
             assert_eq!(recipe, expected);
         }
     }

@@ -1,20 +1,29 @@
 use std::path::Path;
 
 use anyhow::Result;
+use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
+use deq::prelude::CallOptions;
+use deq::regularizers::spectral_radius;
 use deq_datasets::{Augment, LabelledImages};
 use deq_train::{
     Batches, Learner, LearnerError, Metrics, Optimizer, load_module, rng_for, save_module,
 };
-use mdeq::{Batch, Evaluation, Mdeq};
+use mdeq::{Batch, Evaluation, Mdeq, MultiscaleMap};
 use rand::RngExt;
 
 use super::loss::batch_loss;
 use super::recipe::MdeqRecipe;
-use super::source::Images;
-use crate::commands::train::Experiment;
+use crate::commands::train::images::{Images, picture_of};
+use crate::commands::train::solves::Solves;
+use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Sample};
 use crate::zoo::trained_parameters;
+
+/// Test images in a probe …
+const PROBED: usize = 16;
+/// … of which so many are shown.
+const SHOWN: usize = 12;
 
 /// A multiscale model with its images.
 pub(super) struct ImageLearner {
@@ -83,7 +92,7 @@ impl Learner for ImageLearner {
         let accumulate = self.recipe.optimizer.accumulate;
         let share = 1.0 / accumulate as f64;
         let (mut loss, mut accuracy, mut penalty) = (0.0, 0.0, None);
-        let (mut solver_steps, mut residual) = (0, 0.0f64);
+        let mut solves = Solves::default();
         for micro in step * accumulate..(step + 1) * accumulate {
             let epoch = micro / self.order.steps_per_epoch();
             let indices = self.order.at(micro);
@@ -104,16 +113,12 @@ impl Learner for ImageLearner {
             }
             accuracy += share * found.accuracy;
             penalty = found.penalty.map(|penalty| penalty.into_scalar::<f64>());
-            solver_steps = solver_steps.max(found.stats.steps);
-            residual = residual.max(found.stats.max_residual());
+            solves.add(&found.stats);
             let gradients = GradientsParams::from_grads(found.loss.backward(), &self.model);
             self.model = self.optimizer.step(rate, self.model.clone(), gradients)?;
         }
-        let mut metrics = Metrics::new()
-            .with("loss", loss)
-            .with("accuracy", accuracy)
-            .with("solver_steps", solver_steps as f64)
-            .with("residual", residual);
+        let mut metrics = Metrics::new().with("loss", loss).with("accuracy", accuracy);
+        solves.write(&mut metrics);
         if let Some(penalty) = penalty {
             metrics.insert("jacobian", penalty);
         }
@@ -152,4 +157,44 @@ impl Experiment for ImageLearner {
     fn parameters(&self) -> usize {
         trained_parameters(&self.model)
     }
+
+    fn probe(&mut self) -> Result<Probe, LearnerError> {
+        let (images, device) = (&self.images.test, self.device.clone().inner());
+        let count = images.count().min(PROBED);
+        // From all over the test part, which may be in the order of its classes.
+        let indices: Vec<usize> = (0..count).map(|i| i * images.count() / count).collect();
+        let batch = images.batch(&indices, &self.augment.plain(), 0)?;
+        let batch = Batch::new(batch, &device)?;
+        // The power method starts at random, on the device.
+        self.device.seed(self.recipe.train.seed);
+        let model = self.model.valid();
+        let injection = model.inject(batch.images.clone())?;
+        let solved = model.solve(injection.clone(), CallOptions::default())?;
+        let stats = solved.stats.clone();
+        let state = solved.into_last();
+        let logits = model.classify(&state)?;
+        let chosen: Vec<i64> = logits.argmax(1).into_data().iter::<i64>().collect();
+
+        type Args = (MultiscaleMap, Tensor<4>);
+        let args: Args = (model.full_stage.clone().materialize(), injection);
+        let map = |(f, injection): &Args, z: Vec<Tensor<4>>| f.forward(z, injection.clone());
+        let radii = spectral_radius(&args, map, &state, POWER_STEPS).growth;
+        let samples = indices.iter().zip(chosen).take(SHOWN);
+        let samples = samples.map(|(&index, class)| sample(images, index, class as usize));
+        Ok(Probe {
+            batch: format!("{count} test images"),
+            layers: vec![Layer { stats, radii }],
+            samples: samples.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// An image with its class and the model's answer.
+fn sample(images: &LabelledImages, index: usize, answer: usize) -> Result<Sample, LearnerError> {
+    let name = |class: usize| images.classes().get(class).map_or("?", String::as_str);
+    let (truth, answer) = (name(usize::from(images.labels()[index])), name(answer));
+    Ok(Sample::Picture {
+        title: format!("{truth}, predicted {answer}"),
+        png: picture_of(images, index)?.to_png()?,
+    })
 }

@@ -11,7 +11,8 @@ use anyhow::Result;
 use mdeq::Preset;
 
 pub(crate) use self::recipe::MdeqRecipe;
-use self::source::Name;
+use self::source::{of_preset, source};
+use super::images::Name;
 use super::options::Common;
 
 #[derive(clap::Args)]
@@ -43,10 +44,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             let data = options
                 .data
                 .unwrap_or(match options.common.has_data_folder() {
-                    true => Name::of_preset(preset),
+                    true => of_preset(preset),
                     false => Name::Shapes,
                 });
-            MdeqRecipe::new(preset, data.source(preset))
+            MdeqRecipe::new(preset, source(data, preset))
         }
     };
     options.common.train(recipe, |_| Ok(()))

@@ -9,7 +9,8 @@ use mdeq::{MdeqConfig, Preset};
 use serde::{Deserialize, Serialize};
 
 use super::learner::ImageLearner;
-use super::source::{ImageSource, Images, Name};
+use super::source::{of_preset, source};
+use crate::commands::train::images::{ImageSource, Images};
 use crate::commands::train::recipe::ModelName;
 use crate::commands::train::{Experiment, Recipe};
 
@@ -81,7 +82,7 @@ impl MdeqRecipe {
         let built_in = data.is_built_in();
         let steps = if built_in { 200 } else { steps };
         let mut name = format!("mdeq-{}", preset.name());
-        if data != Name::of_preset(preset).source(preset) {
+        if data != source(of_preset(preset), preset) {
             name = format!("{name}-{}", data.short_name());
         }
         Self {
@@ -112,7 +113,21 @@ impl MdeqRecipe {
         }
     }
 
+    /// Checks what concerns no data.
+    fn check_options(&self) -> Result<()> {
+        for (field, value) in [
+            ("batch", self.batch),
+            ("evaluation_batch", self.evaluation_batch),
+        ] {
+            ensure!(value >= 1, "{field} is 0, but must be at least 1");
+        }
+        self.jacobian.validate()?;
+        self.optimizer.validate()?;
+        Ok(())
+    }
+
     fn check(&self, data: &Images) -> Result<()> {
+        self.check_options()?;
         let [channels, ..] = data.train.size();
         let classes = data.train.classes().len();
         for (field, value, wanted) in [
@@ -131,11 +146,6 @@ impl MdeqRecipe {
             "validation is {}, but there are {count} training images, and some must be left to train on",
             self.validation
         );
-        ensure!(
-            self.evaluation_batch >= 1,
-            "evaluation_batch is 0, but must be at least 1"
-        );
-        self.jacobian.validate()?;
         Ok(())
     }
 }
@@ -168,6 +178,11 @@ impl Recipe for MdeqRecipe {
         !self.data.is_built_in()
     }
 
+    fn validate(&self, device: &Device) -> Result<usize> {
+        self.check_options()?;
+        Ok(self.network.init(device, self.train.seed)?.parameters())
+    }
+
     fn load(&self, folder: &Path) -> Result<Images> {
         self.data.load(folder)
     }
@@ -187,6 +202,7 @@ impl Recipe for MdeqRecipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::train::images::Name;
     use crate::commands::train::settings;
 
     #[test]
@@ -207,12 +223,22 @@ mod tests {
     }
 
     #[test]
+    fn the_large_recipe_is_that_of_its_preset() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benchmarks/recipes");
+        let recipe: MdeqRecipe =
+            settings::read(&folder.join("mdeq-cifar-large.toml")).expect("a recipe");
+        let preset = Preset::CifarLarge;
+        let expected = MdeqRecipe::new(preset, source(of_preset(preset), preset));
+        assert_eq!(recipe, expected);
+    }
+
+    #[test]
     fn all_presets_survive_their_files() {
         for preset in Preset::ALL {
-            for source in [Name::of_preset(preset), Name::Shapes] {
-                let recipe = MdeqRecipe::new(preset, source.source(preset));
+            for name in [of_preset(preset), Name::Shapes] {
+                let recipe = MdeqRecipe::new(preset, source(name, preset));
                 assert_eq!(settings::resolve(&recipe).expect("a valid recipe"), recipe);
-                assert_eq!(recipe.reads_files(), source != Name::Shapes);
+                assert_eq!(recipe.reads_files(), name != Name::Shapes);
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum MemoryKind {
+pub(crate) enum MemoryKind {
     /// The largest amount that the process allocates in a step, beyond what it held before: on
     /// devices that share the host's memory.
     HostPeak,
@@ -18,7 +18,7 @@ pub(super) enum MemoryKind {
 
 impl MemoryKind {
     /// What is counted on this device.
-    pub(super) fn of(device: &Device) -> Self {
+    pub(crate) fn of(device: &Device) -> Self {
         match device.memory_pool_usage() {
             Some(_) => Self::DevicePool,
             None => Self::HostPeak,
@@ -27,14 +27,14 @@ impl MemoryKind {
 }
 
 /// Watches one step.
-pub(super) struct Meter<'a> {
+pub(crate) struct Meter<'a> {
     device: &'a Device,
     before: usize,
 }
 
 impl<'a> Meter<'a> {
     /// Begins to watch. The program's allocator must be [`PeakAlloc`].
-    pub(super) fn start(device: &'a Device) -> Self {
+    pub(crate) fn start(device: &'a Device) -> Self {
         PeakAlloc.reset_peak_usage();
         Self {
             device,
@@ -43,7 +43,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Bytes since the start, as [`MemoryKind`] counts them.
-    pub(super) fn peak(&self) -> u64 {
+    pub(crate) fn peak(&self) -> u64 {
         match self.device.memory_pool_usage() {
             Some(pool) => pool.bytes_reserved,
             None => PeakAlloc.peak_usage().saturating_sub(self.before) as u64,

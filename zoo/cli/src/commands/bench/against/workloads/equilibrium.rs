@@ -1,0 +1,154 @@
+//! A solve as a user of the library writes it, and a training step around it.
+
+use anyhow::{Result, anyhow};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+use deq::prelude::*;
+
+/// How a workload's solves stop. Residuals are relative, as in the baseline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stop {
+    pub(super) max_iter: usize,
+    pub(super) tolerance: f64,
+    /// Takes every step and returns the last one. The tolerance is 0 then.
+    pub(super) fixed_steps: bool,
+}
+
+impl Stop {
+    /// At a tolerance, or after so many steps.
+    pub(super) const fn at(tolerance: f64, max_iter: usize) -> Self {
+        Self {
+            max_iter,
+            tolerance,
+            fixed_steps: false,
+        }
+    }
+
+    /// After exactly so many steps.
+    pub(super) const fn after(steps: usize) -> Self {
+        Self {
+            max_iter: steps,
+            tolerance: 0.0,
+            fixed_steps: true,
+        }
+    }
+}
+
+/// A map with its weights and inputs on a device: an autodiff device for training.
+pub(super) trait Equilibrium: 'static {
+    /// What is trained.
+    type Weights: Module;
+    /// What the map needs besides the state.
+    type Args: Module + 'static;
+    /// What the map takes to itself.
+    type State: State;
+
+    /// What is trained.
+    fn weights(&self) -> &Self::Weights;
+
+    /// The map's arguments, with all computed that depends on the weights and not on the state.
+    /// It is part of every run.
+    fn args(&self) -> Self::Args;
+
+    /// Where a solve starts.
+    fn start(&self) -> Self::State;
+
+    /// One evaluation.
+    fn map(args: &Self::Args, state: Self::State) -> Self::State;
+
+    /// A linear function of the result.
+    fn loss(&self, state: Self::State) -> Tensor<1>;
+}
+
+/// Work that is repeated and timed.
+pub(in crate::commands::bench::against) trait Work {
+    /// Does it once.
+    fn run(&self) -> Result<()>;
+
+    /// Does it once, and says what came out.
+    fn outcome(&self) -> Result<Outcome>;
+}
+
+/// What came out of a run, to be compared with the other side's.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::commands::bench::against) struct Outcome {
+    /// The result, row-major; a state of several parts as one row a sample.
+    pub(in crate::commands::bench::against) result: Vec<f32>,
+    /// Evaluations in the forward solve and in the adjoint solve.
+    pub(in crate::commands::bench::against) evaluations: Option<[usize; 2]>,
+    /// The largest residual of a sample.
+    pub(in crate::commands::bench::against) residual: Option<f64>,
+    /// The norm of the gradient of all weights.
+    pub(in crate::commands::bench::against) gradient: Option<f64>,
+}
+
+/// A workload, solved by a layer.
+pub(super) struct Solve<W> {
+    pub(super) workload: W,
+    pub(super) deq: Deq,
+    /// Whether the gradient of all weights follows.
+    pub(super) trains: bool,
+}
+
+impl<W: Equilibrium> Solve<W> {
+    fn once(&self) -> Result<(Solved<W::State>, Option<GradientsParams>)> {
+        let args = self.workload.args();
+        let solved = self.deq.solve(&args, self.workload.start(), W::map)?;
+        if !self.trains {
+            return Ok((solved, None));
+        }
+        let loss = self.workload.loss(solved.last().clone());
+        let gradients = GradientsParams::from_grads(loss.backward(), self.workload.weights());
+        Ok((solved, Some(gradients)))
+    }
+}
+
+impl<W: Equilibrium> Work for Solve<W> {
+    fn run(&self) -> Result<()> {
+        self.once().map(drop)
+    }
+
+    fn outcome(&self) -> Result<Outcome> {
+        let (solved, gradients) = self.once()?;
+        let adjoint = solved.adjoint_stats();
+        let adjoint = adjoint.map_or(0, |stats| stats.evaluations);
+        let gradient = gradients.map(|gradients| {
+            let mut norm = Norm {
+                gradients,
+                squares: 0.0,
+            };
+            self.workload.weights().visit(&mut norm);
+            norm.squares.sqrt()
+        });
+        Ok(Outcome {
+            evaluations: Some([solved.stats.evaluations, adjoint]),
+            residual: Some(solved.stats.max_residual()),
+            gradient,
+            result: host(solved.into_last().into_matrix())?,
+        })
+    }
+}
+
+/// A tensor's numbers.
+pub(super) fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor.inner().try_into_data();
+    let data = data.map_err(|error| anyhow!("cannot read a result back: {error}"))?;
+    Ok(data.iter::<f32>().collect())
+}
+
+/// Sums the squares of all gradients.
+struct Norm {
+    gradients: GradientsParams,
+    squares: f64,
+}
+
+impl ModuleVisitor for Norm {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            let values = gradient.into_data();
+            let squares = values.iter::<f64>().map(|value| value * value);
+            self.squares += squares.sum::<f64>();
+        }
+    }
+}

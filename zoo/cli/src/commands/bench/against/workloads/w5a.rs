@@ -1,0 +1,374 @@
+//! W5a: the update block of a small DEQ-Flow.
+
+use anyhow::Result;
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::tensor::activation::relu;
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::{AvgPoolOptions, GridSampleOptions, InterpolateMode};
+use burn::tensor::{Device, Tensor, TensorData};
+use serde_json::Value;
+
+use super::draw::Draw;
+use super::equilibrium::Equilibrium;
+use super::layers::{conv, draw_weight, zero_bias};
+use super::w5b::Gru;
+use crate::commands::bench::against::files::Arrays;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Channels of the features that are correlated.
+    pub(super) features: usize,
+    /// Channels of the hidden state, of the context and of the encoded motion with its flow.
+    pub(super) hidden: usize,
+    /// How far around a place the correlation is looked up.
+    pub(super) radius: usize,
+    /// Resolutions of the correlation, each half of the one before.
+    pub(super) levels: usize,
+}
+
+/// One image pair. The state is the hidden state $h$ and, for every pixel of the first image, its
+/// coordinates $c$ in the second. One evaluation
+///
+/// 1. looks up, at every level, the correlation of the pixel within the radius around $c$
+///    (bilinear, 0 outside), and encodes it together with the flow $c - c_0$: the motion $m$;
+/// 2. updates $h$ by two GRUs, one of 1×5 and one of 5×1 convolutions, with the input
+///    $[\text{context}, m, c - c_0]$;
+/// 3. adds the head's $\Delta(h)$ to $c$.
+///
+/// No gradient flows through the coordinates, as in RAFT and DEQ-Flow.
+pub(super) struct Flow {
+    weights: Update,
+    features: [Tensor<2>; 2],
+    constants: Constants,
+    cotangent: (Tensor<4>, Tensor<4>),
+    levels: usize,
+}
+
+#[derive(Module, Debug)]
+pub(super) struct Update {
+    correlation1: Conv2d,
+    correlation2: Conv2d,
+    flow1: Conv2d,
+    flow2: Conv2d,
+    motion: Conv2d,
+    horizontal: Gru,
+    vertical: Gru,
+    head1: Conv2d,
+    head2: Conv2d,
+}
+
+/// What is the same in every run.
+#[derive(Module, Debug)]
+pub(super) struct Constants {
+    context: Tensor<4>,
+    /// $c_0$, `[1, 2, height, width]`.
+    origin: Tensor<4>,
+    /// Offsets (x, y) within the radius, x slowest, `[1, side, side, 2]`.
+    window: Tensor<4>,
+}
+
+/// The correlation at each level, `[pixels, 1, height, width]`.
+type Pyramid = Vec<Tensor<4>>;
+
+pub(super) fn draw(sizes: &Sizes, settings: Value) -> Arrays {
+    let Sizes {
+        height,
+        width,
+        features,
+        hidden,
+        radius,
+        levels,
+    } = *sizes;
+    let mut draw = Draw::new(6);
+    let mut arrays = Arrays::new(settings);
+    let side = 2 * radius + 1;
+    let (wide, encoded, encoded_flow) = (2 * hidden, 3 * hidden / 2, hidden / 2);
+    // The head moves little, as a trained one does near its end.
+    for (layer, shape, gain) in [
+        ("correlation1", [wide, levels * side * side, 1, 1], 0.7),
+        ("correlation2", [encoded, wide, 3, 3], 0.7),
+        ("flow1", [hidden, 2, 7, 7], 0.7),
+        ("flow2", [encoded_flow, hidden, 3, 3], 0.7),
+        ("motion", [hidden - 2, encoded + encoded_flow, 3, 3], 0.7),
+        ("head1", [wide, hidden, 3, 3], 0.7),
+        ("head2", [2, wide, 3, 3], 0.05),
+    ] {
+        draw_weight(&mut arrays, &mut draw, layer, &shape, gain);
+        zero_bias(&mut arrays, layer, shape[0]);
+    }
+    Gru::draw(&mut arrays, &mut draw, "1", [hidden, 3 * hidden, 1, 5]);
+    Gru::draw(&mut arrays, &mut draw, "2", [hidden, 3 * hidden, 5, 1]);
+    for (name, channels) in [
+        ("features1", features),
+        ("features2", features),
+        ("context", hidden),
+        ("cotangent.hidden", hidden),
+        ("cotangent.flow", 2),
+    ] {
+        let mut values = draw.normal(channels * height * width, 1.0);
+        if name == "context" {
+            values.iter_mut().for_each(|value| *value = value.max(0.0));
+        }
+        arrays.insert(name, &[1, channels, height, width], values);
+    }
+    arrays
+}
+
+impl Flow {
+    pub(super) fn load(
+        arrays: &Arrays,
+        radius: usize,
+        levels: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let conv = |layer: &str| conv(arrays, layer, 1, device);
+        let context: Tensor<4> = arrays.tensor("context", device)?;
+        let [_, _, height, width] = context.dims();
+        let features = |name: &str| -> Result<Tensor<2>> {
+            let maps: Tensor<4> = arrays.tensor(name, device)?;
+            let [_, channels, _, _] = maps.dims();
+            Ok(maps.reshape([channels, height * width]))
+        };
+        Ok(Self {
+            weights: Update {
+                correlation1: conv("correlation1")?,
+                correlation2: conv("correlation2")?,
+                flow1: conv("flow1")?,
+                flow2: conv("flow2")?,
+                motion: conv("motion")?,
+                horizontal: Gru::load(arrays, "1", device)?,
+                vertical: Gru::load(arrays, "2", device)?,
+                head1: conv("head1")?,
+                head2: conv("head2")?,
+            },
+            features: [features("features1")?, features("features2")?],
+            constants: Constants {
+                context,
+                origin: origin(height, width, device),
+                window: window(radius, device),
+            },
+            cotangent: (
+                arrays.tensor("cotangent.hidden", device)?,
+                arrays.tensor("cotangent.flow", device)?,
+            ),
+            levels,
+        })
+    }
+
+    /// The products of all pairs of features over the root of their number, at each level.
+    fn pyramid(&self) -> Pyramid {
+        let [first, second] = self.features.clone();
+        let [channels, pixels] = first.dims();
+        let [_, _, height, width] = self.constants.origin.dims();
+        let products = first.transpose().matmul(second) / (channels as f64).sqrt();
+        let mut pyramid = vec![products.reshape([pixels, 1, height, width])];
+        for level in 1..self.levels {
+            let finer = pyramid[level - 1].clone();
+            pyramid.push(avg_pool2d(finer, AvgPoolOptions::new([2, 2])));
+        }
+        pyramid
+    }
+}
+
+/// The coordinates (x, y) of every pixel.
+fn origin(height: usize, width: usize, device: &Device) -> Tensor<4> {
+    let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x as f32, y as f32)));
+    let (xs, ys): (Vec<f32>, Vec<f32>) = pixels.unzip();
+    let values = [xs, ys].concat();
+    Tensor::from_data(TensorData::new(values, [1, 2, height, width]), device)
+}
+
+fn window(radius: usize, device: &Device) -> Tensor<4> {
+    let side = 2 * radius + 1;
+    let offset = |step: usize| step as f32 - radius as f32;
+    let offsets = (0..side).flat_map(|x| (0..side).flat_map(move |y| [offset(x), offset(y)]));
+    let values: Vec<f32> = offsets.collect();
+    Tensor::from_data(TensorData::new(values, [1, side, side, 2]), device)
+}
+
+/// The correlation around the coordinates, `[1, levels · side², height, width]`. Without a graph:
+/// nothing that is trained is behind it.
+fn look_up(pyramid: &[Tensor<4>], window: &Tensor<4>, coordinates: Tensor<4>) -> Tensor<4> {
+    let window = window.clone().inner();
+    let [_, side, _, _] = window.dims();
+    let [_, _, height, width] = coordinates.dims();
+    let pixels = height * width;
+    let centre = coordinates.inner().permute([0, 2, 3, 1]);
+    let mut centre = centre.reshape([pixels, 1, 1, 2]);
+    let mut found = Vec::with_capacity(pyramid.len());
+    for volume in pyramid {
+        let [_, _, rows, columns] = volume.dims();
+        // From pixels to [-1, 1], which are the middles of the first and the last pixel.
+        let scales = [2.0 / (columns - 1) as f32, 2.0 / (rows - 1) as f32];
+        let scales = TensorData::new(scales.to_vec(), [1, 1, 1, 2]);
+        let scales = Tensor::<4>::from_data(scales, &window.device());
+        let places = (centre.clone() + window.clone()) * scales - 1.0;
+        let options = GridSampleOptions::new(InterpolateMode::Bilinear).with_align_corners(true);
+        let values = volume.clone().inner().grid_sample_2d(places, options);
+        found.push(values.reshape([1, height, width, side * side]));
+        centre = centre / 2.0;
+    }
+    Tensor::cat(found, 3).permute([0, 3, 1, 2])
+}
+
+impl Update {
+    fn forward(
+        &self,
+        pyramid: &[Tensor<4>],
+        constants: &Constants,
+        (hidden, coordinates): (Tensor<4>, Tensor<4>),
+    ) -> (Tensor<4>, Tensor<4>) {
+        let coordinates = coordinates.detach();
+        let correlation = look_up(pyramid, &constants.window, coordinates.clone());
+        let correlation = if coordinates.is_autodiff() {
+            correlation.autodiff()
+        } else {
+            correlation
+        };
+        let flow = coordinates.clone() - constants.origin.clone();
+        let correlation = relu(self.correlation1.forward(correlation));
+        let correlation = relu(self.correlation2.forward(correlation));
+        let motion = relu(self.flow1.forward(flow.clone()));
+        let motion = relu(self.flow2.forward(motion));
+        let motion = relu(
+            self.motion
+                .forward(Tensor::cat(vec![correlation, motion], 1)),
+        );
+        let x = Tensor::cat(vec![constants.context.clone(), motion, flow], 1);
+        let hidden = self.horizontal.forward(hidden, x.clone());
+        let hidden = self.vertical.forward(hidden, x);
+        let step = self.head2.forward(relu(self.head1.forward(hidden.clone())));
+        (hidden, coordinates + step)
+    }
+}
+
+impl Equilibrium for Flow {
+    type Weights = Update;
+    type Args = (Update, Pyramid, Constants);
+    type State = (Tensor<4>, Tensor<4>);
+
+    fn weights(&self) -> &Update {
+        &self.weights
+    }
+
+    fn args(&self) -> Self::Args {
+        (self.weights.clone(), self.pyramid(), self.constants.clone())
+    }
+
+    fn start(&self) -> Self::State {
+        let (hidden, _) = &self.cotangent;
+        (hidden.zeros_like(), self.constants.origin.clone())
+    }
+
+    fn map((update, pyramid, constants): &Self::Args, state: Self::State) -> Self::State {
+        update.forward(pyramid, constants, state)
+    }
+
+    fn loss(&self, (hidden, coordinates): Self::State) -> Tensor<1> {
+        let (for_hidden, for_flow) = self.cotangent.clone();
+        (hidden * for_hidden).sum() + (coordinates * for_flow).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::bench::against::workloads::host::{Maps, assert_close};
+
+    const TINY: Sizes = Sizes {
+        height: 4,
+        width: 6,
+        features: 3,
+        hidden: 4,
+        radius: 1,
+        levels: 2,
+    };
+
+    /// The correlation of pixel `from` with every pixel, pooled `level` times.
+    fn correlation(arrays: &Arrays, from: usize, level: usize) -> Maps {
+        let first = Maps::of(arrays, "features1");
+        let second = Maps::of(arrays, "features2");
+        let width = TINY.width;
+        let (y, x) = ((from / width) as isize, (from % width) as isize);
+        let block = 1isize << level;
+        let size = [1, 1, TINY.height >> level, width >> level];
+        Maps::from_fn(size, |_, _, row, column| {
+            let mut sum = 0.0;
+            for c in 0..TINY.features {
+                for (i, j) in (0..block).flat_map(|i| (0..block).map(move |j| (i, j))) {
+                    let other = second.at(0, c, row * block + i, column * block + j);
+                    sum += first.at(0, c, y, x) * other;
+                }
+            }
+            sum / (block * block) as f64 / (TINY.features as f64).sqrt()
+        })
+    }
+
+    /// The value between pixels, 0 outside.
+    fn bilinear(map: &Maps, x: f64, y: f64) -> f64 {
+        let (left, above) = (x.floor(), y.floor());
+        let mut sum = 0.0;
+        for (i, j) in [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)] {
+            let (column, row) = (left + i, above + j);
+            let weight = (1.0 - (x - column).abs()) * (1.0 - (y - row).abs());
+            sum += weight * map.at(0, 0, row as isize, column as isize);
+        }
+        sum
+    }
+
+    /// The coordinates in the test: every pixel a fraction off its place, some outside.
+    fn coordinates(arrays: &Arrays) -> Maps {
+        let offsets = Maps::of(arrays, "cotangent.flow");
+        Maps::from_fn([1, 2, TINY.height, TINY.width], |s, c, row, column| {
+            let place = if c == 0 { column } else { row };
+            place as f64 + offsets.at(s, c, row, column)
+        })
+    }
+
+    fn looked_up(arrays: &Arrays, coordinates: &Maps) -> Maps {
+        let side = 2 * TINY.radius + 1;
+        let channels = TINY.levels * side * side;
+        let size = [1, channels, TINY.height, TINY.width];
+        Maps::from_fn(size, |_, channel, row, column| {
+            let (level, place) = (channel / (side * side), channel % (side * side));
+            let offset = |step: usize| step as f64 - TINY.radius as f64;
+            let scale = f64::from(1u32 << level);
+            let x = coordinates.at(0, 0, row, column) / scale + offset(place / side);
+            let y = coordinates.at(0, 1, row, column) / scale + offset(place % side);
+            let from = row as usize * TINY.width + column as usize;
+            bilinear(&correlation(arrays, from, level), x, y)
+        })
+    }
+
+    #[test]
+    fn the_map_is_the_formula() {
+        let arrays = draw(&TINY, Value::Null);
+        let hidden = Maps::of(&arrays, "cotangent.hidden");
+        let at = coordinates(&arrays);
+        let flow = Maps::of(&arrays, "cotangent.flow");
+        let conv = |x: &Maps, layer: &str| x.conv(&arrays, layer, 1);
+        let correlation = conv(&looked_up(&arrays, &at), "correlation1").relu();
+        let correlation = conv(&correlation, "correlation2").relu();
+        let motion = conv(&conv(&flow, "flow1").relu(), "flow2").relu();
+        let motion = conv(&correlation.beside(&motion), "motion").relu();
+        let x = Maps::of(&arrays, "context").beside(&motion).beside(&flow);
+        let new_hidden = hidden.gru(&arrays, "1", &x).gru(&arrays, "2", &x);
+        let step = conv(&conv(&new_hidden, "head1").relu(), "head2");
+        let new_at = at.plus(&step);
+
+        for device in deq::devices::all() {
+            for device in [device.clone(), device.autodiff()] {
+                let model = Flow::load(&arrays, TINY.radius, TINY.levels, &device);
+                let model = model.expect("arrays that fit");
+                let (hidden, offsets) = model.cotangent.clone();
+                let state = (hidden, offsets + model.constants.origin.clone());
+                let (hidden, coordinates) = Flow::map(&model.args(), state);
+                assert_close(hidden, &new_hidden.values);
+                assert_close(coordinates, &new_at.values);
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Accuracy and collapse of a network as it is.
+
+use anyhow::Result;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use deq_collapse::{
+    Batch, Center, ClassStatistics, FeatureSample, Loss, Measures, Moments, Network, Tally,
+    measures,
+};
+
+use super::data::Data;
+use super::picture;
+use super::record::{Collapse, Epoch, Part, Pictures};
+use super::setup::{CLASSES, Setup};
+
+/// No class weighs more than another, whatever its size.
+const CENTER: Center = Center::ClassMeans;
+
+/// Measures after so many epochs, and draws pictures if asked to.
+pub(super) fn measure(
+    network: &Network,
+    data: &Data,
+    setup: &Setup,
+    device: &Device,
+    epoch: usize,
+    draw: bool,
+) -> Result<(Epoch, Option<Pictures>)> {
+    let network = network.valid();
+    let majority = setup.imbalance.majority(CLASSES);
+    let features = network.config().features;
+    let mut moments = Moments::new(CLASSES, features)?;
+    let mut sample = FeatureSample::new(CLASSES, features, setup.pictured)?;
+    let mut train = Pass::new()?;
+    for batch in data.batches(&data.train, setup.batch, device) {
+        let batch = batch?;
+        let features = train.add(&network, &batch)?;
+        if draw {
+            sample.add_batch(features.clone(), batch.labels())?;
+        }
+        moments.add_batch(features, batch.labels())?;
+    }
+    let mut test = Pass::new()?;
+    for batch in data.batches(&data.test, setup.batch, device) {
+        test.add(&network, &batch?)?;
+    }
+    let statistics = moments.statistics()?;
+    let found = measures(&statistics, &network.head(), CENTER)?;
+    let pictures = match draw {
+        true => picture::draw(&sample, &statistics, CENTER)?,
+        false => None,
+    };
+    let epoch = Epoch {
+        epoch,
+        train: train.part(majority)?,
+        test: test.part(majority)?,
+        collapse: collapse(&found, &statistics, majority),
+    };
+    Ok((epoch, pictures))
+}
+
+fn collapse(found: &Measures, statistics: &ClassStatistics, majority: usize) -> Collapse {
+    Collapse {
+        nc1: finite(found.nc1),
+        nc2: finite(found.nc2),
+        nc3: finite(found.nc3),
+        bias: finite(found.bias),
+        equinorm_weight: finite(found.equinorm_weight),
+        equinorm_means: finite(found.equinorm_means),
+        minority_cosine: minority_cosine(statistics, majority),
+    }
+}
+
+/// The mean cosine between the means of two classes from `majority` on.
+fn minority_cosine(statistics: &ClassStatistics, majority: usize) -> Option<f64> {
+    let cosines = statistics.cosines(CENTER);
+    let classes = majority..cosines.rows();
+    let pairs = classes.flat_map(|i| (majority..i).map(move |j| (i, j)));
+    let values: Vec<f64> = pairs.map(|pair| cosines[pair]).collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    finite(mean)
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+/// One way through a set of images.
+struct Pass {
+    tally: Tally,
+    images: usize,
+    loss: f64,
+    residual: Option<f64>,
+}
+
+impl Pass {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            tally: Tally::new(CLASSES)?,
+            images: 0,
+            loss: 0.0,
+            residual: None,
+        })
+    }
+
+    /// Adds a batch, and returns its features.
+    fn add(&mut self, network: &Network, batch: &Batch) -> Result<Tensor<2>> {
+        let output = network.forward(batch.images.clone())?;
+        let labels = batch.labels();
+        let mean = Loss::CrossEntropy.of(output.logits.clone(), labels)?;
+        self.loss += mean.into_scalar::<f64>() * labels.len() as f64;
+        self.tally.add_batch(&output.logits, labels)?;
+        if let Some(stats) = &output.stats {
+            *self.residual.get_or_insert(0.0) += stats.residuals.iter().sum::<f64>();
+        }
+        self.images += labels.len();
+        Ok(output.features)
+    }
+
+    fn part(&self, majority: usize) -> Result<Part> {
+        let images = self.images as f64;
+        Ok(Part {
+            loss: finite(self.loss / images),
+            accuracy: self.tally.accuracy(majority)?,
+            residual: self.residual.and_then(|sum| finite(sum / images)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::study::collapse::data::Pools;
+    use crate::commands::study::collapse::record::Settings;
+    use crate::commands::study::collapse::setup::{DataSet, Model};
+    use crate::commands::study::scale::Scale;
+
+    #[test]
+    fn a_measurement_is_that_of_the_library() {
+        let classes = "k3-r10".parse().expect("a setting");
+        let device = "flex".parse().expect("a device");
+        let kind = (DataSet::Shapes, classes, Model::Deq);
+        let settings = Settings::new(Scale::Smoke, kind, 0, device);
+        let setup = &settings.setup;
+        let data = Pools::new(None).data(&settings).expect("built-in shapes");
+        for device in deq::devices::all() {
+            let network = setup.network.init(&device, 0).expect("a network");
+            let batches = || {
+                let batches = data.batches(&data.train, setup.batch, &device);
+                batches.map(|batch| batch.expect("a batch"))
+            };
+            let (epoch, pictures) =
+                measure(&network, &data, setup, &device, 7, true).expect("measures");
+            let found = deq_collapse::collapse(&network, batches(), CENTER).expect("measures");
+            let near = |a: Option<f64>, b: f64| {
+                let a = a.expect("finite");
+                assert!((a - b).abs() <= 1e-3 * b.abs(), "{a} {b}");
+            };
+            near(epoch.collapse.nc1, found.measures.nc1);
+            near(epoch.collapse.nc3, found.measures.nc3);
+            let loss = Loss::CrossEntropy;
+            let all = deq_collapse::evaluate(&network, batches(), loss, 3).expect("evaluates");
+            near(epoch.train.loss, all.loss);
+            assert_eq!(epoch.train.accuracy, all.accuracy);
+            assert!(epoch.train.residual.is_some() && epoch.epoch == 7);
+            assert!(epoch.test.accuracy.minority.is_some());
+            let cosine = epoch.collapse.minority_cosine.expect("seven classes");
+            assert!((-1.0..=1.0).contains(&cosine));
+            // Three of each majority class, and the only one of each other.
+            let pictures = pictures.expect("finite features");
+            assert_eq!(pictures.plane.len(), 3 * 3 + 7);
+            let (_, none) = measure(&network, &data, setup, &device, 7, false).expect("measures");
+            assert_eq!(none, None);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use burn::module::Module;
+use burn::nn::GroupNorm;
+use burn::nn::conv::Conv2d;
+use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
+
+use crate::init::Init;
+
+/// Self-attention of one head over all pixels,
+///
+/// $$x + W_o\, V\, \mathrm{softmax}\bigl(Q^\top K / \sqrt c\bigr)^\top, \qquad
+///   Q, K, V = W_{q, k, v}\, \mathrm{GN}(x),$$
+///
+/// with 1×1 convolutions $W$ and $c$ channels.
+#[derive(Module, Debug)]
+pub struct AttentionBlock {
+    /// Normalises the input.
+    pub norm: GroupNorm,
+    /// $W_q$.
+    pub q: Conv2d,
+    /// $W_k$.
+    pub k: Conv2d,
+    /// $W_v$.
+    pub v: Conv2d,
+    /// $W_o$.
+    pub proj_out: Conv2d,
+}
+
+impl AttentionBlock {
+    pub(crate) fn new(channels: usize, init: &mut Init<'_>) -> Self {
+        let norm = init.group_norm(channels);
+        let mut conv = || init.conv([channels; 2], 1, 1, 0);
+        Self {
+            norm,
+            q: conv(),
+            k: conv(),
+            v: conv(),
+            proj_out: conv(),
+        }
+    }
+
+    /// `[images, channels, height, width]` to the same.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [images, channels, height, width] = x.dims();
+        let pixels = |x: Tensor<4>| x.reshape([images, channels, height * width]);
+        let normed = self.norm.forward(x.clone());
+        let queries = pixels(self.q.forward(normed.clone()));
+        let keys = pixels(self.k.forward(normed.clone()));
+        let values = pixels(self.v.forward(normed));
+        let scale = 1.0 / (channels as f64).sqrt();
+        let scores = queries.swap_dims(1, 2).matmul(keys) * scale;
+        let attention = softmax(scores, 2);
+        let attended = values.matmul(attention.swap_dims(1, 2));
+        let attended = attended.reshape([images, channels, height, width]);
+        x + self.proj_out.forward(attended)
+    }
+}

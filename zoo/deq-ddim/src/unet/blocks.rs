@@ -1,0 +1,197 @@
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{GroupNorm, Linear};
+use burn::tensor::Tensor;
+use burn::tensor::activation::silu;
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions, PadMode};
+use deq::regularizers::{Drops, VariationalDropout};
+use rand::rngs::StdRng;
+
+use super::attention::AttentionBlock;
+use crate::init::Init;
+
+/// Two normalised convolutions around the time step, beside a shortcut:
+///
+/// $$s(x) + W_2\, d\bigl(\varsigma(\mathrm{GN}(W_1\, \varsigma(\mathrm{GN}(x)) + W_t\, \varsigma(\tau)))\bigr)$$
+///
+/// with swish $\varsigma$, the time step's features $\tau$, dropout $d$, and $s$ a 1×1 convolution
+/// where the channels change.
+#[derive(Module, Debug)]
+pub struct ResnetBlock {
+    /// Normalises the input.
+    pub norm1: GroupNorm,
+    /// $W_1$, 3×3.
+    pub conv1: Conv2d,
+    /// $W_t$.
+    pub temb_proj: Linear,
+    /// Normalises before the second convolution.
+    pub norm2: GroupNorm,
+    /// $W_2$, 3×3.
+    pub conv2: Conv2d,
+    /// $s$, unless it is the identity.
+    pub nin_shortcut: Option<Conv2d>,
+}
+
+/// A resolution on the way down.
+#[derive(Module, Debug)]
+pub struct Down {
+    /// Its residual blocks.
+    pub block: Vec<ResnetBlock>,
+    /// An attention after each of them, or none.
+    pub attn: Vec<AttentionBlock>,
+    /// To the next resolution; none at the lowest.
+    pub downsample: Option<Downsample>,
+}
+
+/// Between the way down and the way up.
+#[derive(Module, Debug)]
+pub struct Middle {
+    /// The first block.
+    pub block_1: ResnetBlock,
+    /// The attention between.
+    pub attn_1: AttentionBlock,
+    /// The second block.
+    pub block_2: ResnetBlock,
+}
+
+/// A resolution on the way up.
+#[derive(Module, Debug)]
+pub struct Up {
+    /// Its residual blocks, each of which takes what a block or a halving on the way down left.
+    pub block: Vec<ResnetBlock>,
+    /// An attention after each of them, or none.
+    pub attn: Vec<AttentionBlock>,
+    /// To the next resolution; none at the highest.
+    pub upsample: Option<Upsample>,
+}
+
+/// Halves a resolution: a 3×3 convolution of stride 2 on the image with one row and one column of
+/// zeros added below and to the right.
+#[derive(Module, Debug)]
+pub struct Downsample {
+    /// The convolution.
+    pub conv: Conv2d,
+}
+
+/// Doubles a resolution: pixels repeated, then a 3×3 convolution.
+#[derive(Module, Debug)]
+pub struct Upsample {
+    /// The convolution.
+    pub conv: Conv2d,
+}
+
+/// Drops numbers in training, with masks drawn on the host.
+pub(crate) struct Dropout<'a> {
+    rate: f64,
+    rng: Option<&'a mut StdRng>,
+}
+
+impl<'a> Dropout<'a> {
+    /// `rate` is in [0, 1). Without a generator nothing is dropped.
+    pub(crate) fn new(rate: f64, rng: Option<&'a mut StdRng>) -> Self {
+        Self { rate, rng }
+    }
+
+    fn apply(&mut self, x: Tensor<4>) -> Tensor<4> {
+        let Some(rng) = self.rng.as_deref_mut() else {
+            return x;
+        };
+        let dropout = VariationalDropout {
+            p: self.rate,
+            drops: Drops::Elements {},
+        };
+        let mask = dropout.sample(&x, rng);
+        mask.expect("the rate was validated with the configuration")
+            .apply(x)
+    }
+}
+
+impl ResnetBlock {
+    pub(crate) fn new(
+        [inputs, outputs]: [usize; 2],
+        time_features: usize,
+        init: &mut Init<'_>,
+    ) -> Self {
+        Self {
+            norm1: init.group_norm(inputs),
+            conv1: init.conv([inputs, outputs], 3, 1, 1),
+            temb_proj: init.linear(time_features, outputs),
+            norm2: init.group_norm(outputs),
+            conv2: init.conv([outputs; 2], 3, 1, 1),
+            nin_shortcut: (inputs != outputs).then(|| init.conv([inputs, outputs], 1, 1, 0)),
+        }
+    }
+
+    /// `time` is $\varsigma(\tau)$, `[images, features]`.
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<4>,
+        time: &Tensor<2>,
+        dropout: &mut Dropout<'_>,
+    ) -> Tensor<4> {
+        let shift = self.temb_proj.forward(time.clone());
+        let [images, channels] = shift.dims();
+        let h = self.conv1.forward(silu(self.norm1.forward(x.clone())));
+        let h = h + shift.reshape([images, channels, 1, 1]);
+        let h = dropout.apply(silu(self.norm2.forward(h)));
+        let h = self.conv2.forward(h);
+        let shortcut = match &self.nin_shortcut {
+            Some(conv) => conv.forward(x),
+            None => x,
+        };
+        shortcut + h
+    }
+}
+
+impl Middle {
+    pub(crate) fn new(channels: usize, time_features: usize, init: &mut Init<'_>) -> Self {
+        Self {
+            block_1: ResnetBlock::new([channels; 2], time_features, init),
+            attn_1: AttentionBlock::new(channels, init),
+            block_2: ResnetBlock::new([channels; 2], time_features, init),
+        }
+    }
+
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<4>,
+        time: &Tensor<2>,
+        dropout: &mut Dropout<'_>,
+    ) -> Tensor<4> {
+        let x = self.block_1.forward(x, time, dropout);
+        let x = self.attn_1.forward(x);
+        self.block_2.forward(x, time, dropout)
+    }
+}
+
+impl Downsample {
+    pub(crate) fn new(channels: usize, init: &mut Init<'_>) -> Self {
+        Self {
+            conv: init.conv([channels; 2], 3, 2, 0),
+        }
+    }
+
+    /// `[images, channels, height, width]` to half the height and width.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let below_and_right = [(0, 1), (0, 1)];
+        self.conv
+            .forward(x.pad(below_and_right, PadMode::Constant(0.0)))
+    }
+}
+
+impl Upsample {
+    pub(crate) fn new(channels: usize, init: &mut Init<'_>) -> Self {
+        Self {
+            conv: init.conv([channels; 2], 3, 1, 1),
+        }
+    }
+
+    /// `[images, channels, height, width]` to twice the height and width.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
+        let nearest = nearest.with_output_size([2 * height, 2 * width]);
+        self.conv.forward(interpolate(x, nearest))
+    }
+}
