@@ -10,7 +10,8 @@ use serde::Serialize;
 pub(crate) type Replay = fn(&Fixture, &Device) -> Result<Results, FixtureError>;
 
 /// What `verify` knows, by the name of the fixture folder with dashes.
-pub(crate) const VERIFIABLE: [(&str, Replay); 10] = [
+pub(crate) const VERIFIABLE: [(&str, Replay); 11] = [
+    ("collapse", deq_collapse::parity::replay),
     ("deq-ddim", deq_ddim::parity::replay),
     ("deq-flow", deq_flow::parity::replay),
     ("deq-inr", deq_inr::parity::replay),
@@ -80,6 +81,12 @@ pub(crate) fn models() -> Result<Vec<Model>> {
             summary: "diffusion model whose whole way from noise to image is one equilibrium",
             paper: "Pokle, Geng and Kolter: Deep Equilibrium Approaches to Diffusion Models, NeurIPS 2022",
             presets: ddim_presets()?,
+        },
+        Model {
+            name: "deq-collapse",
+            summary: "pairs of explicit networks and DEQs whose features collapse, and the unconstrained feature model",
+            paper: "Sun and Shi: Understanding Representation of Deep Equilibrium Models from Neural Collapse Perspective, NeurIPS 2024",
+            presets: collapse_presets()?,
         },
     ])
 }
@@ -169,6 +176,20 @@ fn ddim_presets() -> Result<Vec<PresetInfo>> {
             Ok(PresetInfo {
                 name: preset.name(),
                 parameters: preset.config().network.num_params()?,
+            })
+        })
+        .collect()
+}
+
+fn collapse_presets() -> Result<Vec<PresetInfo>> {
+    let device = cpu()?;
+    deq_collapse::Preset::ALL
+        .into_iter()
+        .map(|preset| {
+            let model = preset.config().init(&device, 0)?;
+            Ok(PresetInfo {
+                name: preset.name(),
+                parameters: model.parameters(),
             })
         })
         .collect()

@@ -60,9 +60,14 @@ fn verify_gives_a_verdict_for_each_tensor_and_an_exit_code() {
         let verdict = json(&run(&["--json"]).success());
         assert_eq!(verdict["pass"], true);
         assert_eq!(verdict["lines"].as_array().expect("lines").len(), 17);
-        // No f32 is within a millionth of the tolerance everywhere.
-        let listed = stdout(&run(&["--slack", "0.000001"]).code(1));
+        // No f32 is within a millionth of the tolerance everywhere; f64 is within a tenth of it.
+        let listed = stdout(&run(&["--dtype", "f32", "--slack", "0.000001"]).code(1));
         assert!(listed.contains("OUT  "), "{listed}");
+        let double = ["--dtype", "f64", "--slack", "0.1"];
+        match backend.computes_f64() {
+            true => assert!(stdout(&run(&double).success()).contains("in f64")),
+            false => drop(run(&double).code(2)),
+        }
     }
     let norms =
         "crates/deq-regularizers/tests/fixtures/norms/weight_norm_conv2d_learned_clip.safetensors";

@@ -14,6 +14,7 @@ pub(crate) mod list;
 pub(crate) mod man;
 mod memory;
 mod pixels;
+mod precision;
 pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod sample;

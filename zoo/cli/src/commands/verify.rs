@@ -3,10 +3,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail};
+use burn::tensor::FloatDType;
 use deq::devices::DeviceName;
 use deq_parity::{Fixture, Line, Report, compare};
 use serde::Serialize;
 
+use crate::commands::precision::Precision;
 use crate::commands::say;
 use crate::zoo::{Replay, VERIFIABLE};
 
@@ -20,6 +22,11 @@ pub(crate) struct Arguments {
     /// The device to run on: flex, ndarray, wgpu, vulkan or cuda, with an optional index.
     #[arg(long, default_value = "flex")]
     device: DeviceName,
+    /// What to compute in [default: f64 where the device computes in it, else f32]. The expectations
+    /// were computed in f64. In f32 a rounding error can put an activation on the other side of a
+    /// kink, as in ReLU, and then some gradients differ by far more than rounding.
+    #[arg(long)]
+    dtype: Option<Precision>,
     /// Widens the fixture's tolerances [default: 10 on CPU devices, 100 on GPU devices].
     #[arg(long)]
     slack: Option<f64>,
@@ -32,6 +39,7 @@ pub(crate) struct Arguments {
 struct Verdict<'a> {
     pass: bool,
     device: String,
+    dtype: Precision,
     slack: f64,
     #[serde(flatten)]
     report: &'a Report,
@@ -39,6 +47,8 @@ struct Verdict<'a> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let replay = replay_of(&arguments.model)?;
+    let precision = arguments.dtype.unwrap_or(Precision::best(arguments.device));
+    precision.require(arguments.device)?;
     let slack = match arguments.slack {
         Some(slack) if !(slack > 0.0 && slack.is_finite()) => {
             bail!("--slack is {slack}, but must be a finite number above 0")
@@ -49,6 +59,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let fixture = Fixture::open(&arguments.fixture)?;
     fixture.require_model(&arguments.model)?;
+    let mut device = arguments.device.device()?;
+    if precision == Precision::F64 {
+        // Possible only before the device's first tensor.
+        device.configure(FloatDType::F64)?;
+    }
     let device = arguments.device.open()?;
 
     // burn reports tensors that do not fit together by panicking, and a fixture is user input.
@@ -64,11 +79,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         say(serde_json::to_string_pretty(&Verdict {
             pass: report.pass(),
             device: arguments.device.to_string(),
+            dtype: precision,
             slack,
             report: &report,
         })?)?;
     } else {
-        print(&report, arguments, slack)?;
+        print(&report, arguments, precision, slack)?;
     }
     Ok(if report.pass() {
         ExitCode::SUCCESS
@@ -88,7 +104,7 @@ fn replay_of(model: &str) -> Result<Replay> {
     })
 }
 
-fn print(report: &Report, arguments: &Arguments, slack: f64) -> Result<()> {
+fn print(report: &Report, arguments: &Arguments, precision: Precision, slack: f64) -> Result<()> {
     let width = report.lines.iter().map(|line| line.name.len()).max();
     for line in &report.lines {
         let Line {
@@ -110,10 +126,11 @@ fn print(report: &Report, arguments: &Arguments, slack: f64) -> Result<()> {
     }
     let out = report.lines.iter().filter(|line| !line.pass).count();
     say(format_args!(
-        "{} {} on {} with slack {slack}: {} of {} tensors within tolerance",
+        "{} {} on {} in {} with slack {slack}: {} of {} tensors within tolerance",
         report.model.replace('_', "-"),
         report.case,
         arguments.device,
+        precision.dtype().name(),
         report.lines.len() - out,
         report.lines.len(),
     ))

@@ -1,5 +1,8 @@
 //! Tables of text, as Markdown, HTML, CSV and for a terminal.
 
+/// Text cells with more characters than this have more than one line on a page.
+const LONG: usize = 40;
+
 /// Rows of cells under a header. The first column names the row.
 #[derive(Clone, Debug)]
 pub(crate) struct Grid {
@@ -28,7 +31,10 @@ impl Grid {
             let cells: Vec<String> = cells.iter().map(cell).collect();
             format!("| {} |\n", cells.join(" | "))
         };
-        let rule = (0..self.header.len()).map(|column| if column == 0 { "---" } else { "---:" });
+        let rule = (0..self.header.len()).map(|column| match self.has_numbers(column) {
+            true => "---:",
+            false => "---",
+        });
         let rule = format!("|{}|\n", rule.collect::<Vec<_>>().join("|"));
         let rows: String = self.rows.iter().map(|row| line(row)).collect();
         line(&self.header) + &rule + &rows
@@ -38,12 +44,17 @@ impl Grid {
     pub(crate) fn html(&self) -> String {
         let cells = |tag: &str, cells: &[String]| -> String {
             let cells = cells.iter().enumerate().map(|(column, cell)| {
+                let long = cell.chars().count() > LONG;
                 let cell = escape(cell);
                 if column == 0 && tag == "td" {
-                    format!("<th scope=\"row\">{cell}</th>")
-                } else {
-                    format!("<{tag}>{cell}</{tag}>")
+                    return format!("<th scope=\"row\">{cell}</th>");
                 }
+                let class = match self.has_numbers(column) {
+                    true => "",
+                    false if long => " class=\"text long\"",
+                    false => " class=\"text\"",
+                };
+                format!("<{tag}{class}>{cell}</{tag}>")
             });
             format!("<tr>{}</tr>\n", cells.collect::<String>())
         };
@@ -66,7 +77,17 @@ impl Grid {
         String::from_utf8(bytes).expect("made of text")
     }
 
-    /// Lines for a terminal, the first column to the left and the others to the right.
+    /// Whether a column has numbers, which stand to the right; the first names the rows.
+    fn has_numbers(&self, column: usize) -> bool {
+        let is_number = |cell: &String| {
+            let digits = cell.trim_start_matches(['-', '−', '+', '±']);
+            digits.starts_with(|first: char| first.is_ascii_digit())
+        };
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        column > 0 && cells.into_iter().any(is_number)
+    }
+
+    /// Lines for a terminal, numbers to the right and text to the left.
     pub(crate) fn text(&self) -> String {
         let rows = || std::iter::once(&self.header).chain(&self.rows);
         let columns = rows().map(Vec::len).max().unwrap_or(0);
@@ -77,9 +98,9 @@ impl Grid {
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let line = |row: &Vec<String>| {
             let cells = row.iter().zip(&widths).enumerate();
-            let cells = cells.map(|(column, (cell, &width))| match column {
-                0 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
+            let cells = cells.map(|(column, (cell, &width))| match self.has_numbers(column) {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
             });
             let cells: Vec<String> = cells.collect();
             cells.join("  ").trim_end().to_owned() + "\n"
@@ -130,6 +151,19 @@ mod tests {
         let mut grid = grid();
         grid.push(["a, \"b\"", "3"]);
         assert_eq!(grid.csv(), "method,ms\na < b,1 ± 2\n\"a, \"\"b\"\"\",3\n");
+    }
+
+    #[test]
+    fn columns_without_numbers_stand_to_the_left() {
+        let mut grid = Grid::new(["row", "made by", "loss"]);
+        grid.push(["a", "x", "−0.5"]);
+        let long = "y".repeat(LONG + 1);
+        grid.push(["b", &long, "none"]);
+        assert!(grid.markdown().contains("|---|---|---:|"));
+        assert!(grid.text().contains("a    x  "));
+        let html = grid.html();
+        assert!(html.contains("<td class=\"text\">x</td><td>−0.5</td>"));
+        assert!(html.contains(&format!("<td class=\"text long\">{long}</td>")));
     }
 
     #[test]

@@ -20,9 +20,11 @@ h1 { font-size: 1.5rem; line-height: 1.25; }
 h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 p, li { max-width: 46rem; }
 .soft { color: var(--soft); }
-.scroll { overflow-x: auto; margin: 1rem 0; }
+.scroll { overflow-x: auto; margin: 1rem 0; border-right: 1px solid var(--line); }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th.text, td.text { text-align: left; }
+td.long { white-space: normal; min-width: 18rem; }
 thead th { white-space: normal; vertical-align: bottom; min-width: 5rem; overflow-wrap: normal; }
 th:first-child { text-align: left; position: sticky; left: 0; background: var(--ground); }
 tbody th:first-child { font-weight: 600; }
@@ -42,6 +44,7 @@ svg [fill=\"#FFFFFF\"] { fill: var(--ground); }
 svg [fill=\"#000000\"] { fill: var(--text); }
 svg [stroke=\"#000000\"] { stroke: var(--text); }
 @media (max-width: 30rem) {
+  tbody th:first-child { white-space: normal; min-width: 7rem; }
   th, td { padding: 0.3rem 0.45rem; }
   .small { margin-right: 0.5rem; }
 }

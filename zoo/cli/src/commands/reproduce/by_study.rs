@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use deq::devices::DeviceName;
 
 use super::by_train::{Asked, Tools};
 use super::record::Measured;
 use super::table::{Scale, Study, StudyName};
-use crate::commands::study::efficient_training::One;
+use crate::commands::study::{collapse, efficient_training};
 
 impl StudyName {
     /// Its name on the command line.
@@ -24,8 +24,8 @@ impl StudyName {
 /// What a run of the study measures; `None` if this version does not have the study.
 pub(super) fn metrics(study: StudyName) -> Option<&'static [&'static str]> {
     match study {
-        StudyName::EfficientTraining => Some(One::METRICS),
-        StudyName::Collapse => None,
+        StudyName::EfficientTraining => Some(efficient_training::One::METRICS),
+        StudyName::Collapse => Some(collapse::One::METRICS),
     }
 }
 
@@ -41,9 +41,13 @@ pub(super) fn check(study: &Study) -> Result<()> {
 /// What the run is asked for.
 pub(super) fn ask(study: &Study, scale: Scale, seed: u64, device: DeviceName) -> Result<Asked> {
     let one = one(study, scale, seed, device)?;
+    let (request, steps) = match &one {
+        One::EfficientTraining(one) => (one.request()?, one.steps()),
+        One::Collapse(one) => (one.request()?, one.steps()),
+    };
     Ok(Asked {
-        request: one.request()?,
-        steps: one.steps() as u64,
+        request,
+        steps: steps as u64,
         reads_files: scale != Scale::Smoke,
     })
 }
@@ -59,7 +63,12 @@ pub(super) fn make(
 ) -> Result<Option<Measured>> {
     let one = one(study, scale, seed, device)?;
     let source = tools.data_dir.as_deref().filter(|_| scale != Scale::Smoke);
-    let Some(values) = one.make(source, &tools.session.device, folder)? else {
+    let device = &tools.session.device;
+    let made = match &one {
+        One::EfficientTraining(one) => one.make(source, device, folder)?,
+        One::Collapse(one) => one.make(source, device, folder)?,
+    };
+    let Some(values) = made else {
         return Ok(None);
     };
     let values = values
@@ -72,12 +81,32 @@ pub(super) fn make(
     Ok(Some(measured))
 }
 
+/// A run of one of the studies.
+#[allow(clippy::large_enum_variant, reason = "there is one of them at a time")]
+enum One {
+    EfficientTraining(efficient_training::One),
+    Collapse(collapse::One),
+}
+
 fn one(study: &Study, scale: Scale, seed: u64, device: DeviceName) -> Result<One> {
+    let scale = scale.name();
+    Ok(match study.study {
+        StudyName::EfficientTraining => {
+            let [model, method] = select(study, ["model", "method"])?;
+            let one = efficient_training::One::new(scale, model, method, seed, device)?;
+            One::EfficientTraining(one)
+        }
+        StudyName::Collapse => {
+            let [model, majority, ratio] = select(study, ["model", "majority", "ratio"])?;
+            let one = collapse::One::new(scale, model, [majority, ratio], seed, device)?;
+            One::Collapse(one)
+        }
+    })
+}
+
+/// What selects a run: these keys, all of them and no other.
+fn select<'a, const N: usize>(study: &'a Study, known: [&str; N]) -> Result<[&'a str; N]> {
     let name = study.study.name();
-    if study.study != StudyName::EfficientTraining {
-        bail!("this version has no study `{name}`");
-    }
-    let known = ["model", "method"];
     let unknown = study
         .select
         .keys()
@@ -88,11 +117,13 @@ fn one(study: &Study, scale: Scale, seed: u64, device: DeviceName) -> Result<One
         known.join(" and "),
         unknown.map_or("", String::as_str)
     );
-    let [model, method] = known.map(|key| {
-        let value = study.select.get(key).map(String::as_str);
-        value.with_context(|| format!("the study `{name}` needs a `{key}` to select a run"))
-    });
-    One::new(scale.name(), model?, method?, seed, device)
+    let mut values = [""; N];
+    for (value, key) in values.iter_mut().zip(known) {
+        let found = study.select.get(key).map(String::as_str);
+        *value =
+            found.with_context(|| format!("the study `{name}` needs a `{key}` to select a run"))?;
+    }
+    Ok(values)
 }
 
 #[cfg(test)]
@@ -127,7 +158,8 @@ mod tests {
                 &[("model", "fc"), ("method", "exact")][..],
                 "implicit",
             ),
-            (StudyName::Collapse, &whole[..], "no study `collapse`"),
+            (StudyName::Collapse, &whole[..], "not by `method`"),
+            (StudyName::Collapse, &whole[..1], "needs a `majority`"),
         ] {
             let error = check(&study(name, select)).expect_err("must be refused");
             assert!(error.to_string().contains(words), "{error}");

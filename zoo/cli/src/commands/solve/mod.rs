@@ -13,7 +13,7 @@ mod table;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use burn::tensor::DType;
 use deq::devices::DeviceName;
 use deq::solvers::{SolverConfig, Termination};
@@ -24,6 +24,7 @@ use self::problem::ProblemOptions;
 use self::run::Run;
 use self::stop::StopOptions;
 use crate::commands::interrupt;
+use crate::commands::precision::Precision;
 use crate::commands::say;
 
 /// The cap on steps where none is asked for: what the default solver needs on the default problem,
@@ -80,12 +81,6 @@ pub(crate) struct Arguments {
         ]
     )]
     table: bool,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Precision {
-    F32,
-    F64,
 }
 
 /// What `--json` prints for a run.
@@ -169,18 +164,9 @@ impl Arguments {
     }
 
     fn open_problem(&self) -> Result<(MapProblem, DType)> {
-        let dtype = match self.dtype {
-            Some(Precision::F32) => DType::F32,
-            Some(Precision::F64) => DType::F64,
-            None => self.problem.default_dtype(),
-        };
-        let device = self.device.open()?;
-        ensure!(
-            dtype != DType::F64 || self.device.backend.computes_f64(),
-            "device `{}` does not compute in {}: choose --device flex or --dtype f32",
-            self.device,
-            dtype.name()
-        );
+        let precision = self.dtype.unwrap_or(self.problem.default_precision());
+        precision.require(self.device)?;
+        let (device, dtype) = (self.device.open()?, precision.dtype());
         Ok((self.problem.build(&device, dtype)?, dtype))
     }
 

@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use deq_testproblems::{MapProblem, RootProblem, classic, minpack};
 
 use super::family::{Family, Parameters};
+use crate::commands::precision::Precision;
 
 #[derive(clap::Args)]
 pub(crate) struct ProblemOptions {
@@ -44,10 +45,10 @@ impl ProblemOptions {
     }
 
     /// `f64` for the systems of equations, which are badly scaled, and `f32` else.
-    pub(crate) fn default_dtype(&self) -> DType {
+    pub(crate) fn default_precision(&self) -> Precision {
         match self.problem {
-            Kind::Map(_) => DType::F32,
-            Kind::Root(_) => DType::F64,
+            Kind::Map(_) => Precision::F32,
+            Kind::Root(_) => Precision::F64,
         }
     }
 

@@ -1,6 +1,12 @@
 //! Studies: what a paper claims, measured.
 
+pub(crate) mod collapse;
 pub(crate) mod efficient_training;
+mod folder;
+mod images;
+mod landscape;
+mod progress;
+mod scale;
 
 use std::process::ExitCode;
 
@@ -21,10 +27,27 @@ enum Study {
     /// Exit codes: 0 when all runs are there, 1 when Ctrl-C stopped it before, 2 when it could not
     /// be carried out.
     EfficientTraining(efficient_training::Arguments),
+    /// Train explicit networks and DEQs on balanced and imbalanced classes, and measure how far
+    /// their features collapse (the claims of arXiv 2410.23391); and compare a fixed simplex
+    /// classifier with a learned one.
+    ///
+    /// Each finished run is kept in the folder; the same command goes on where it was stopped.
+    /// Exit codes: 0 when all runs are there, 1 when Ctrl-C stopped it before, 2 when it could not
+    /// be carried out.
+    Collapse(collapse::Arguments),
+    /// Look for critical points of the unconstrained feature model, and say what each is (the
+    /// theorem of arXiv 2407.10702).
+    ///
+    /// Each finished run is kept in the folder; the same command goes on where it was stopped.
+    /// Exit codes: 0 when all runs are there, 1 when Ctrl-C stopped it before, 2 when it could not
+    /// be carried out.
+    Landscape(landscape::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.study {
         Study::EfficientTraining(arguments) => efficient_training::run(arguments),
+        Study::Collapse(arguments) => collapse::run(arguments),
+        Study::Landscape(arguments) => landscape::run(arguments),
     }
 }

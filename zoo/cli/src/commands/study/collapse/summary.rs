@@ -25,17 +25,20 @@ pub(super) struct Measure {
     value: fn(&Measured, Option<&Measured>) -> Option<f64>,
 }
 
+type Key = (DataSet, Setting, Model);
+
+fn key(record: &Record) -> Key {
+    let settings = &record.settings;
+    (settings.data, settings.classes, settings.model)
+}
+
 /// All groups of which there is a run, by data, classes and model.
 pub(super) fn groups(records: &[Record]) -> Vec<Group<'_>> {
-    let key = |record: &Record| {
-        let settings = &record.settings;
-        (settings.data, settings.classes, settings.model)
-    };
-    let mut keys: Vec<_> = records.iter().map(key).collect();
+    let mut keys: Vec<Key> = records.iter().map(key).collect();
     keys.sort_unstable();
     keys.dedup();
-    let group = |(data, classes, model): (DataSet, Setting, Model)| {
-        let of = move |kind| records.iter().filter(move |record| key(record) == kind);
+    let of = |kind: Key| records.iter().filter(move |record| key(record) == kind);
+    let group = |(data, classes, model): Key| {
         let partner = |seed: u64| {
             let mut explicit = of((data, classes, Model::Explicit));
             explicit.find(|record| model != Model::Explicit && record.settings.seed == seed)
@@ -94,7 +97,7 @@ impl<'a> Group<'a> {
         epochs.sort_by_key(|epoch| epoch.epoch);
         let same = epochs.chunk_by(|a, b| a.epoch == b.epoch);
         let point = |same: &[&Epoch]| {
-            let values: Vec<f64> = same.iter().filter_map(|epoch| value(epoch)).collect();
+            let values: Vec<f64> = same.iter().copied().filter_map(&value).collect();
             let at = same.first()?.epoch as f64;
             Some((at, Spread::of(&values)?.mean))
         };

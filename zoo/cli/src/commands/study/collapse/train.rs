@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use deq_collapse::{Network, Objective, train_loss};
+use deq_collapse::{Objective, train_loss};
 use deq_train::{Batches, Optimizer};
 
 use super::data::Data;

@@ -1,13 +1,13 @@
 //! The images, and batches of them on a device.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use deq_datasets::{Augment, FASHION_CLASSES, LabelledImages, Split};
+use deq_datasets::{Augment, LabelledImages};
 
-use super::scale::{Setup, Source};
+use super::scale::Setup;
 
 /// Training and test images, normalised alike.
 pub(super) struct Data {
@@ -27,33 +27,8 @@ pub(super) struct Batch {
 impl Data {
     /// Reads or makes what the setup asks for; `folder` holds the data sets.
     pub(super) fn load(setup: &Setup, folder: Option<&Path>) -> Result<Self> {
-        let (train, test) = match setup.source {
-            Source::Shapes { side, channels } => (
-                LabelledImages::shapes(setup.train_images, side, channels, 1)?,
-                LabelledImages::shapes(setup.test_images, side, channels, 2)?,
-            ),
-            Source::FashionMnist {} => {
-                let folder = required(folder)?.join("fashion-mnist");
-                let open = |split| LabelledImages::open_idx(&folder, split, &FASHION_CLASSES);
-                (open(Split::Train)?, open(Split::Test)?)
-            }
-            Source::Cifar10 {} => {
-                let folder = cifar(required(folder)?)?;
-                let open = |split| LabelledImages::open_cifar10(&folder, split);
-                (open(Split::Train)?, open(Split::Test)?)
-            }
-        };
-        let cut = |images: LabelledImages, count: usize, part: &str| {
-            ensure!(
-                images.count() >= count,
-                "this scale needs {count} {part} images of {}, but the data folder has {}: choose a smaller --scale, or a folder with all of them",
-                setup.source.title(),
-                images.count()
-            );
-            Ok(images.take(count)?)
-        };
-        let train = cut(train, setup.train_images, "training")?;
-        let test = cut(test, setup.test_images, "test")?;
+        let counts = [setup.train_images, setup.test_images];
+        let [train, test] = setup.source.load(counts, folder)?;
         Ok(Self {
             normalize: Augment::normalize(&train),
             train,
@@ -129,28 +104,6 @@ impl Batch {
     }
 }
 
-fn required(folder: Option<&Path>) -> Result<&Path> {
-    folder.context("the data folder is missing: give --data-dir or set DEQ_ZOO_DATA")
-}
-
-/// The whole CIFAR-10 if it is there, else the lossless part of it.
-fn cifar(folder: &Path) -> Result<PathBuf> {
-    let names = [
-        "cifar-10-batches-bin",
-        "cifar10-lossless-5k/cifar-10-batches-bin",
-    ];
-    let mut candidates = names.into_iter().map(|name| folder.join(name));
-    match candidates.find(|path| path.is_dir()) {
-        Some(path) => Ok(path),
-        None => bail!(
-            "{} holds neither {} nor {}: put CIFAR-10's binary version there, or give another --data-dir",
-            folder.display(),
-            names[0],
-            names[1]
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,17 +139,5 @@ mod tests {
             let logits = Tensor::from_data(logits, &device);
             assert_eq!(batch.correct(logits), (1, 4));
         }
-    }
-
-    #[test]
-    fn data_that_are_not_there_are_named() {
-        let small = Scale::Small.setup(Model::Convolutional);
-        let error = |folder| {
-            let loaded = Data::load(&small, folder);
-            format!("{:#}", loaded.err().expect("must be refused"))
-        };
-        assert!(error(None).contains("--data-dir"));
-        let empty = tempfile::tempdir().expect("a temporary folder");
-        assert!(error(Some(empty.path())).contains("cifar-10-batches-bin"));
     }
 }

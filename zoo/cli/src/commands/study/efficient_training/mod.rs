@@ -7,7 +7,6 @@ mod alignment;
 mod classifier;
 mod data;
 mod display;
-mod folder;
 mod fully_connected;
 mod methods;
 mod one;
@@ -26,19 +25,20 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use deq::devices::DeviceName;
 
 use self::data::Data;
 use self::display::Display;
-use self::folder::Folder;
 use self::methods::Method;
 pub(crate) use self::one::One;
 #[cfg(test)]
 pub(crate) use self::one::published_figures;
 use self::record::{Record, Settings};
 use self::scale::{Model, Scale};
+use super::folder::Folder;
+use super::images::data_dir;
 use crate::commands::interrupt;
 use crate::commands::say;
 
@@ -70,10 +70,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let source = arguments.data_dir()?;
+    let source = data_dir(arguments.scale, arguments.data_dir.as_deref())?;
     let device = arguments.device.open()?;
     let folder = Folder::open(&arguments.out())?;
-    let mut records = folder.records(|run| arguments.settings(run.model, run.method, run.seed))?;
+    let mut records: Vec<Record> =
+        folder.records(|run: &Settings| arguments.settings(run.model, run.method, run.seed))?;
     let mut todo = arguments.plan();
     let planned = todo.len();
     todo.retain(|run| {
@@ -154,29 +155,6 @@ fn report(folder: &Folder, records: &[Record]) -> Result<()> {
 }
 
 impl Arguments {
-    /// The data folder, where the scale needs one.
-    fn data_dir(&self) -> Result<Option<PathBuf>> {
-        let scale = self.scale.name();
-        if self.scale == Scale::Smoke {
-            ensure!(
-                self.data_dir.is_none(),
-                "--scale {scale} trains on built-in images: leave --data-dir out, or choose --scale small"
-            );
-            return Ok(None);
-        }
-        let variable = || std::env::var_os("DEQ_ZOO_DATA").map(PathBuf::from);
-        let folder = self.data_dir.clone().or_else(variable);
-        let folder = folder.with_context(|| {
-            format!("--scale {scale} trains on Fashion-MNIST and CIFAR-10: say where they are with --data-dir or DEQ_ZOO_DATA, or choose --scale smoke")
-        })?;
-        ensure!(
-            folder.is_dir(),
-            "the data folder {} does not exist",
-            folder.display()
-        );
-        Ok(Some(folder))
-    }
-
     fn out(&self) -> PathBuf {
         let default = || PathBuf::from(format!("runs/efficient-training-{}", self.scale.name()));
         self.out.clone().unwrap_or_else(default)

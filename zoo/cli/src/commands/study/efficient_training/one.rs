@@ -7,8 +7,8 @@ use burn::tensor::Device;
 use clap::ValueEnum;
 use deq::devices::DeviceName;
 
-use super::folder::Folder;
-use super::record::Settings;
+use super::record::{Record, Settings};
+use crate::commands::study::folder::Folder;
 
 /// One model, trained with one method from one seed.
 pub(crate) struct One {
@@ -60,7 +60,7 @@ impl One {
     ) -> Result<Option<Vec<(&'static str, Option<f64>)>>> {
         let folder = Folder::open(folder)?;
         let name = self.settings.name();
-        let mut records = folder.records(|run| {
+        let mut records: Vec<Record> = folder.records(|run: &Settings| {
             let own = &self.settings;
             Settings::new(own.scale, run.model, run.method, run.seed, self.device)
         })?;

@@ -8,6 +8,7 @@ use super::alignment::Probe;
 use super::methods::{Method, exact_layer};
 use super::scale::{Model, Scale, Setup};
 use crate::commands::memory::MemoryKind;
+use crate::commands::study::folder::Run;
 
 /// Everything a run depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +104,20 @@ impl Settings {
     pub(super) fn name(&self) -> String {
         let (model, method) = (self.model.name(), self.method.name());
         format!("{model}-{method}-seed{}", self.seed)
+    }
+}
+
+impl Run for Record {
+    type Settings = Settings;
+
+    const FIRST: &'static [&'static str] = &["version", "build", "device", "scale", "setup"];
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn name(&self) -> String {
+        self.settings.name()
     }
 }
 

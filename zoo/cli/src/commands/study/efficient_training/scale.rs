@@ -3,17 +3,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// How much is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Scale {
-    /// Built-in shapes, a few steps: shows that everything runs, and nothing else.
-    Smoke,
-    /// Fashion-MNIST and CIFAR-10, under an hour on two cores.
-    Small,
-    /// Both data sets whole, for a GPU.
-    Full,
-}
+pub(super) use crate::commands::study::images::Source;
+pub(super) use crate::commands::study::scale::Scale;
 
 /// The trained models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -59,18 +50,6 @@ pub(super) struct Setup {
     pub(super) exact_steps: usize,
 }
 
-/// Where the images come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Source {
-    /// The built-in shapes.
-    Shapes { side: usize, channels: usize },
-    /// `fashion-mnist` in the data folder.
-    FashionMnist {},
-    /// `cifar-10-batches-bin` or `cifar10-lossless-5k` in the data folder.
-    Cifar10 {},
-}
-
 /// The network of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -82,15 +61,6 @@ pub(super) enum Network {
 }
 
 impl Scale {
-    /// Its name on the command line and in folders.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Smoke => "smoke",
-            Self::Small => "small",
-            Self::Full => "full",
-        }
-    }
-
     /// How many seeds are trained unless asked otherwise.
     pub(super) fn seeds(self) -> u64 {
         match self {
@@ -217,17 +187,6 @@ impl Model {
         match self {
             Self::FullyConnected => "Fully connected equilibrium",
             Self::Convolutional => "Convolutional equilibrium on two scales",
-        }
-    }
-}
-
-impl Source {
-    /// Its name in sentences.
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Self::Shapes { .. } => "built-in shapes",
-            Self::FashionMnist {} => "Fashion-MNIST",
-            Self::Cifar10 {} => "CIFAR-10",
         }
     }
 }

@@ -1,0 +1,230 @@
+//! Layer norm of rows, and what it shares with group norm.
+
+use super::elementwise::load;
+use super::parallel::{
+    assert_length, for_each_chunk, for_each_pair, is_large, part, rows_in_block, rows_in_chunk,
+};
+use super::reduce::{dot, sum};
+use super::scalar::Scalar;
+use super::simd::{Arithmetic, Kernel, vectorised};
+use super::{NormGradients, Real};
+
+/// How many intermediate numbers are kept on the stack.
+pub(crate) const PART: usize = 256;
+
+/// Layer norm of rows as long as the gains,
+///
+/// $$y = \gamma \odot \frac{s - \bar s}{\sqrt{\frac1d \lVert s - \bar s \rVert^2 + \epsilon}}
+///   + \beta, \qquad s = x + r,$$
+///
+/// with the mean $\bar s$ of a row and an optional residual $r$ (Ba, Kiros and Hinton,
+/// arXiv 1607.06450, equation 4).
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNorm<'a, T> {
+    /// The gains $\gamma$.
+    pub gamma: &'a [T],
+    /// The biases $\beta$.
+    pub beta: &'a [T],
+    /// $\epsilon$.
+    pub epsilon: f64,
+}
+
+impl<T: Real> LayerNorm<'_, T> {
+    /// The layer norm of each row of `input` plus `residual`.
+    ///
+    /// # Panics
+    /// When the lengths of the inputs, or of gains and biases, differ, or the former are no
+    /// multiple of the latter.
+    pub fn forward(&self, input: Option<&[T]>, residual: Option<&[T]>, output: &mut [T]) {
+        self.check(output.len());
+        for (name, input) in [("input", input), ("residual", residual)] {
+            if let Some(input) = input {
+                assert_length(name, input.len(), output.len());
+            }
+        }
+        if output.is_empty() {
+            return;
+        }
+        let row = self.gamma.len();
+        let parallel = is_large(output.len());
+        for_each_chunk(
+            output,
+            rows_in_chunk(row) * row,
+            parallel,
+            |start, values| {
+                vectorised(Forward {
+                    norm: *self,
+                    input: part(input, start, values.len()),
+                    residual: part(residual, start, values.len()),
+                    values,
+                });
+            },
+        );
+    }
+
+    /// The gradients. With the normalised row $\hat s$, its standard deviation $\sigma$ and
+    /// $h = g \odot \gamma$, that of the row is $(h - \bar h - \hat s\, \overline{h \odot \hat s}) / \sigma$.
+    ///
+    /// # Panics
+    /// As [`LayerNorm::forward`].
+    pub fn backward(
+        &self,
+        input: &[T],
+        residual: Option<&[T]>,
+        gradient: &[T],
+    ) -> NormGradients<T> {
+        self.check(input.len());
+        assert_length("gradient", gradient.len(), input.len());
+        if let Some(residual) = residual {
+            assert_length("residual", residual.len(), input.len());
+        }
+        let row = self.gamma.len();
+        let mut result = NormGradients {
+            input: vec![T::ZERO; input.len()],
+            gamma: vec![T::ZERO; row],
+            beta: vec![T::ZERO; row],
+        };
+        if input.is_empty() {
+            return result;
+        }
+        let rows = input.len() / row;
+        let block_rows = rows_in_block(rows, row);
+        let block = block_rows * row;
+        let mut sums = vec![T::ZERO; rows.div_ceil(block_rows) * 2 * row];
+        for_each_pair(
+            (&mut result.input[..], block),
+            (&mut sums[..], 2 * row),
+            |index, values, sums| {
+                let range = index * block..index * block + values.len();
+                vectorised(Backward {
+                    norm: *self,
+                    input: &input[range.clone()],
+                    residual: residual.map(|residual| &residual[range.clone()]),
+                    gradient: &gradient[range],
+                    values,
+                    sums,
+                });
+            },
+        );
+        for sums in sums.chunks_exact(2 * row) {
+            let (gamma, beta) = sums.split_at(row);
+            add(&mut result.gamma, gamma);
+            add(&mut result.beta, beta);
+        }
+        result
+    }
+
+    fn check(&self, count: usize) {
+        assert_length("beta", self.beta.len(), self.gamma.len());
+        let row = self.gamma.len();
+        let whole = count == 0 || (row > 0 && count.is_multiple_of(row));
+        assert!(whole, "{count} numbers are no rows of {row}");
+    }
+}
+
+struct Forward<'a, T> {
+    norm: LayerNorm<'a, T>,
+    input: Option<&'a [T]>,
+    residual: Option<&'a [T]>,
+    values: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Forward<'_, T> {
+    #[inline(always)]
+    fn run<A: Arithmetic>(self) {
+        let LayerNorm {
+            gamma,
+            beta,
+            epsilon,
+        } = self.norm;
+        load(self.input, self.values);
+        if let Some(residual) = self.residual {
+            add(self.values, residual);
+        }
+        for row in self.values.chunks_exact_mut(gamma.len()) {
+            let scale = centre(row, T::of(epsilon));
+            for ((value, &gamma), &beta) in row.iter_mut().zip(gamma).zip(beta) {
+                *value = A::mul_add(*value * scale, gamma, beta);
+            }
+        }
+    }
+}
+
+struct Backward<'a, T> {
+    norm: LayerNorm<'a, T>,
+    input: &'a [T],
+    residual: Option<&'a [T]>,
+    gradient: &'a [T],
+    /// Gradients in the input.
+    values: &'a mut [T],
+    /// Gradients in the gains, then in the biases.
+    sums: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Backward<'_, T> {
+    #[inline(always)]
+    fn run<A: Arithmetic>(self) {
+        let gamma = self.norm.gamma;
+        let width = gamma.len();
+        load(Some(self.input), self.values);
+        if let Some(residual) = self.residual {
+            add(self.values, residual);
+        }
+        let (gamma_sums, beta_sums) = self.sums.split_at_mut(width);
+        let rows = self.values.chunks_exact_mut(width);
+        for (row, gradient) in rows.zip(self.gradient.chunks_exact(width)) {
+            let scale = centre(row, T::of(self.norm.epsilon));
+            for value in row.iter_mut() {
+                *value = *value * scale;
+            }
+            let sums = gamma_sums.iter_mut().zip(beta_sums.iter_mut());
+            for ((sums, &value), &g) in sums.zip(row.iter()).zip(gradient) {
+                *sums.0 += g * value;
+                *sums.1 += g;
+            }
+            let count = T::of(width as f64);
+            let (mean, along) = weighted_sums(row, gradient, gamma);
+            let (mean, along) = (mean / count, along / count);
+            for ((value, &g), &gamma) in row.iter_mut().zip(gradient).zip(gamma) {
+                *value = scale * (g * gamma - mean - *value * along);
+            }
+        }
+    }
+}
+
+/// $\sum_i g_i \gamma_i$ and $\sum_i g_i \gamma_i \hat s_i$.
+#[inline(always)]
+fn weighted_sums<T: Scalar>(row: &[T], gradient: &[T], gamma: &[T]) -> (T, T) {
+    let (mut mean, mut along) = (T::ZERO, T::ZERO);
+    let parts = gradient.chunks(PART).zip(gamma.chunks(PART));
+    for (row, (gradient, gamma)) in row.chunks(PART).zip(parts) {
+        let mut products = [T::ZERO; PART];
+        let products = &mut products[..row.len()];
+        for ((product, &g), &gamma) in products.iter_mut().zip(gradient).zip(gamma) {
+            *product = g * gamma;
+        }
+        mean += sum(products);
+        along += dot(products, row);
+    }
+    (mean, along)
+}
+
+/// Subtracts the mean, and returns the reciprocal of the standard deviation.
+#[inline(always)]
+pub(crate) fn centre<T: Scalar>(row: &mut [T], epsilon: T) -> T {
+    let count = T::of(row.len() as f64);
+    let mean = sum(row) / count;
+    for value in row.iter_mut() {
+        *value = *value - mean;
+    }
+    let variance = dot(row, row) / count;
+    T::ONE / (variance + epsilon).sqrt()
+}
+
+/// Adds numbers to those at equal places.
+#[inline(always)]
+pub(crate) fn add<T: Scalar>(values: &mut [T], others: &[T]) {
+    for (value, &other) in values.iter_mut().zip(others) {
+        *value += other;
+    }
+}

@@ -1,0 +1,64 @@
+//! One code for every instruction set, the best of which is chosen at run time.
+//!
+//! A kernel is a plain loop over slices that the compiler can vectorise: no branch that depends on
+//! a number, no call that is not inlined. `pulp` compiles it once for each instruction set. For
+//! that everything in it must be inlined, which a closure does not promise and
+//! `#[inline(always)]` on every function below [`Kernel::run`] does: a fused multiply-add outside
+//! would be a call of the C library.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::scalar::Scalar;
+
+/// How $ab + c$ is computed.
+pub trait Arithmetic {
+    /// $ab + c$.
+    fn mul_add<T: Scalar>(a: T, b: T, c: T) -> T;
+}
+
+/// With one rounding, by an instruction of the processor.
+pub(crate) struct Fused;
+
+/// With two roundings, where there is no such instruction.
+pub(crate) struct Separate;
+
+impl Arithmetic for Fused {
+    #[inline(always)]
+    fn mul_add<T: Scalar>(a: T, b: T, c: T) -> T {
+        a.fused(b, c)
+    }
+}
+
+impl Arithmetic for Separate {
+    #[inline(always)]
+    fn mul_add<T: Scalar>(a: T, b: T, c: T) -> T {
+        a * b + c
+    }
+}
+
+/// Work on slices. Implementations mark `run` and all it calls `#[inline(always)]`.
+pub(crate) trait Kernel {
+    /// Does the work.
+    fn run<A: Arithmetic>(self);
+}
+
+/// Runs a kernel with the best instructions of this processor.
+pub(crate) fn vectorised(kernel: impl Kernel) {
+    Arch::new().dispatch(Vectorised(kernel));
+}
+
+struct Vectorised<K>(K);
+
+impl<K: Kernel> WithSimd for Vectorised<K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _instructions: S) {
+        // AVX2, AVX-512 and NEON come with fused multiply-add, WebAssembly and plain SSE2 do not.
+        if S::IS_SCALAR || cfg!(target_family = "wasm") {
+            self.0.run::<Separate>();
+        } else {
+            self.0.run::<Fused>();
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Convolutions with bias, addend and activation against burn's operations.
+
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{DType, Device, Tensor, activation, module};
+use deq_kernels::host::{self, Finish, Geometry, Matrix, Panels};
+use deq_kernels::{Activation, PackedConv2d, Sliding, conv2d, conv2d_add};
+
+use crate::common::{
+    assert_close, cases, gradients, leaf, noise, numbers, precisions, product_tolerance, values,
+};
+
+/// Input, output channels, kernel, stride and padding.
+type Case = ([usize; 4], usize, [usize; 2], [usize; 2], [usize; 2]);
+
+/// Those of the zoo, and odd ones.
+const CASES: [Case; 13] = [
+    ([1, 1, 1, 1], 1, [1, 1], [1, 1], [0, 0]),
+    ([2, 3, 5, 7], 4, [1, 1], [1, 1], [0, 0]),
+    ([2, 3, 5, 7], 4, [3, 3], [1, 1], [1, 1]),
+    ([1, 5, 4, 9], 3, [1, 5], [1, 1], [0, 2]),
+    ([1, 5, 9, 4], 3, [5, 1], [1, 1], [2, 0]),
+    ([2, 3, 8, 8], 5, [3, 3], [2, 2], [1, 1]),
+    ([2, 3, 7, 9], 5, [3, 3], [2, 2], [1, 1]),
+    ([1, 2, 7, 6], 3, [1, 1], [2, 2], [0, 0]),
+    ([1, 2, 6, 5], 3, [2, 4], [1, 2], [1, 3]),
+    ([1, 2, 3, 3], 2, [7, 7], [1, 1], [3, 3]),
+    ([1, 2, 4, 4], 2, [1, 1], [1, 1], [1, 2]),
+    // Narrower than the padding: taps that never see the picture.
+    ([1, 1, 1, 1], 2, [3, 5], [1, 1], [2, 4]),
+    // Large enough for threads, and for several tasks a picture.
+    ([2, 17, 31, 33], 19, [3, 3], [1, 1], [1, 1]),
+];
+
+const ENDS: [Option<Activation>; 3] = [None, Some(Activation::Relu), Some(Activation::Tanh)];
+
+fn sliding(case: Case) -> Sliding {
+    let (_, _, _, stride, padding) = case;
+    Sliding { stride, padding }
+}
+
+fn layer(case: Case, options: (&Device, DType)) -> (Tensor<4>, Tensor<1>) {
+    let ([_, channels, _, _], outputs, [height, width], _, _) = case;
+    let scale = 1.0 / ((channels * height * width) as f64).sqrt();
+    (
+        noise([outputs, channels, height, width], 21, scale, options),
+        noise([outputs], 22, 1.0, options),
+    )
+}
+
+fn activated(sum: Tensor<4>, function: Option<Activation>) -> Tensor<4> {
+    match function {
+        None => sum,
+        Some(Activation::Exp) => sum.exp(),
+        Some(Activation::Gelu) => activation::gelu(sum),
+        Some(Activation::Relu) => activation::relu(sum),
+        Some(Activation::Sigmoid) => activation::sigmoid(sum),
+        Some(Activation::Sin) => sum.sin(),
+        Some(Activation::Tanh) => sum.tanh(),
+    }
+}
+
+fn composed(
+    input: Tensor<4>,
+    kernel: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    sliding: Sliding,
+    function: Option<Activation>,
+) -> Tensor<4> {
+    let options = ConvOptions::new(sliding.stride, sliding.padding, [1, 1], 1);
+    activated(module::conv2d(input, kernel, bias, options), function)
+}
+
+#[test]
+fn values_are_burns() {
+    for (device, dtype, _) in precisions() {
+        for &case in cases(&CASES, &device) {
+            let options = (&device, dtype);
+            let x: Tensor<4> = noise(case.0, 1, 1.0, options);
+            let (kernel, bias) = layer(case, options);
+            let sliding = sliding(case);
+            for end in ENDS {
+                let what = format!("convolution {case:?} {end:?} {dtype:?} on {device:?}");
+                let close = |found, expected| {
+                    assert_close(found, expected, product_tolerance(dtype), &what);
+                };
+                for bias in [None, Some(bias.clone())] {
+                    let expected = composed(x.clone(), kernel.clone(), bias.clone(), sliding, end);
+                    let packed = PackedConv2d::new(kernel.clone(), bias.clone(), sliding);
+                    close(packed.forward(x.clone(), end), expected.clone());
+                    let found = conv2d(x.clone(), kernel.clone(), bias, sliding, end);
+                    close(found, expected);
+                }
+                let plain = composed(x.clone(), kernel.clone(), None, sliding, None);
+                let addend = noise(plain.dims(), 2, 1.0, options);
+                let expected = activated(plain + addend.clone(), end);
+                let packed = PackedConv2d::new(kernel.clone(), None, sliding);
+                let found = packed.forward_add(x.clone(), addend.clone(), end);
+                close(found, expected.clone());
+                let found = conv2d_add(x.clone(), kernel.clone(), addend, sliding, end);
+                close(found, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn views_are_taken_as_what_they_show() {
+    for (device, dtype, _) in precisions() {
+        let options = (&device, dtype);
+        let base = |seed: u64| -> Tensor<4> { noise([3, 6, 6, 6], seed, 1.0, options) };
+        let inputs = [
+            base(3).swap_dims(1, 3),
+            base(3).permute([0, 2, 3, 1]),
+            base(3).narrow(2, 1, 4),
+            base(3).flip([3]),
+        ];
+        let kernel: Tensor<4> = noise([3, 3, 6, 4], 4, 0.3, options);
+        let kernel = kernel.permute([3, 2, 0, 1]);
+        let sliding = Sliding::same([3, 3]);
+        for x in inputs {
+            let what = format!("convolution of a view {dtype:?} on {device:?}");
+            let expected = composed(x.clone(), kernel.clone(), None, sliding, None);
+            let found = conv2d(x, kernel.clone(), None, sliding, None);
+            assert_close(found, expected, product_tolerance(dtype), &what);
+        }
+    }
+}
+
+#[test]
+fn an_input_that_is_used_again_keeps_its_values() {
+    for (device, dtype, _) in precisions() {
+        let options = (&device, dtype);
+        let x: Tensor<4> = noise([1, 2, 3, 3], 5, 1.0, options);
+        let kernel: Tensor<4> = noise([2, 2, 1, 1], 6, 1.0, options);
+        let before = values(x.clone());
+        let sliding = Sliding::same([1, 1]);
+        let _ = conv2d_add(
+            x.clone(),
+            kernel,
+            x.clone(),
+            sliding,
+            Some(Activation::Relu),
+        );
+        assert_eq!(values(x), before);
+    }
+}
+
+#[test]
+fn nothing_gives_nothing() {
+    for device in deq_devices::all() {
+        let kernel = Tensor::<4>::zeros([4, 3, 3, 3], &device);
+        let empty = Tensor::<4>::zeros([0, 3, 5, 6], &device);
+        let found = conv2d(empty, kernel, None, Sliding::same([3, 3]), None);
+        assert_eq!(found.dims(), [0, 4, 5, 6]);
+    }
+}
+
+#[test]
+fn gradients_are_burns() {
+    type Layer =
+        fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, Sliding, Option<Activation>) -> Tensor<4>;
+
+    for (device, dtype, tolerance) in precisions() {
+        for &case in cases(&CASES, &device) {
+            let options = (&device, dtype);
+            let x: Tensor<4> = noise(case.0, 7, 1.0, options);
+            let (kernel, bias) = layer(case, options);
+            for end in [None, Some(Activation::Tanh)] {
+                let all = |layer: Layer| {
+                    let (x, kernel) = (leaf(x.clone()), leaf(kernel.clone()));
+                    let bias = leaf(bias.clone());
+                    let (a, b, c) = (x.clone(), kernel.clone(), Some(bias.clone()));
+                    let found = gradients(layer(a, b, c, sliding(case), end));
+                    (
+                        [x, kernel].map(|leaf| leaf.grad(&found).expect("a gradient")),
+                        bias.grad(&found).expect("a gradient"),
+                    )
+                };
+                let what = format!("gradient of convolution {case:?} {dtype:?} on {device:?}");
+                let (found, expected) = (all(conv2d), all(composed));
+                for (found, expected) in found.0.into_iter().zip(expected.0) {
+                    // Sums over up to two thousand positions.
+                    assert_close(found, expected, 20.0 * tolerance, &what);
+                }
+                assert_close(found.1, expected.1, 20.0 * tolerance, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_with_an_addend_are_burns() {
+    for (device, dtype, tolerance) in precisions() {
+        let options = (&device, dtype);
+        let case = CASES[2];
+        let x: Tensor<4> = noise(case.0, 8, 1.0, options);
+        let (kernel, _) = layer(case, options);
+        let addend: Tensor<4> = noise([2, 4, 5, 7], 9, 1.0, options);
+        for end in ENDS {
+            let all = |ours: bool| {
+                let (x, kernel) = (leaf(x.clone()), leaf(kernel.clone()));
+                let addend = leaf(addend.clone());
+                let (a, b) = (x.clone(), kernel.clone());
+                let output = if ours {
+                    conv2d_add(a, b, addend.clone(), sliding(case), end)
+                } else {
+                    activated(
+                        composed(a, b, None, sliding(case), None) + addend.clone(),
+                        end,
+                    )
+                };
+                let found = gradients(output);
+                [x, kernel, addend].map(|leaf| leaf.grad(&found).expect("a gradient"))
+            };
+            for (found, expected) in all(true).into_iter().zip(all(false)) {
+                assert_close(found, expected, tolerance, "gradient of conv2d_add");
+            }
+        }
+    }
+}
+
+/// The bound of the crate's documentation, on a picture whose patches are summed up by hand.
+#[test]
+fn errors_are_within_the_stated_bound() {
+    let geometry = Geometry {
+        channels: 5,
+        size: [9, 11],
+        kernel: [3, 3],
+        stride: [1, 2],
+        padding: [1, 1],
+    };
+    let (outputs, taps) = (7, geometry.taps());
+    let [height, width] = geometry.output();
+    assert_eq!([height, width], [9, 6]);
+    let single = |count: usize, seed: u64| -> Vec<f32> {
+        let values = numbers(count, seed, 1.0);
+        values.into_iter().map(|x| x as f32).collect()
+    };
+    let (input, kernel) = (single(geometry.sample(), 10), single(outputs * taps, 11));
+    let panels = Panels::left(Matrix::new(&kernel, [outputs, taps]));
+    let mut found = vec![0.0; outputs * height * width];
+    host::convolve(&geometry, &input, &panels, Finish::NOTHING, &mut found);
+    for (place, &found) in found.iter().enumerate() {
+        let (output, position) = (place / (height * width), place % (height * width));
+        let (line, column) = (position / width, position % width);
+        let (mut exact, mut size) = (0.0, 0.0);
+        for tap in 0..taps {
+            let (channel, y, x) = (tap / 9, tap % 9 / 3, tap % 3);
+            let (row, place) = ((line + y).wrapping_sub(1), (2 * column + x).wrapping_sub(1));
+            if row >= 9 || place >= 11 {
+                continue;
+            }
+            let pixel = f64::from(input[(channel * 9 + row) * 11 + place]);
+            let term = pixel * f64::from(kernel[output * taps + tap]);
+            exact += term;
+            size += term.abs();
+        }
+        let error = (f64::from(found) - exact).abs();
+        let bound = 2.0 * taps as f64 * f64::from(f32::EPSILON) / 2.0 * size;
+        assert!(error <= bound, "{found} for {exact} at {place}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "the kernel must have as many input channels as the input")]
+fn a_kernel_of_other_channels_is_refused() {
+    let device = &deq_devices::all()[0];
+    let (x, kernel) = (
+        Tensor::<4>::zeros([1, 2, 3, 3], device),
+        Tensor::<4>::zeros([1, 3, 1, 1], device),
+    );
+    let _ = conv2d(x, kernel, None, Sliding::same([1, 1]), None);
+}
+
+#[test]
+#[should_panic(expected = "the padded input must not be smaller than the kernel")]
+fn a_kernel_that_does_not_fit_in_is_refused() {
+    let device = &deq_devices::all()[0];
+    let (x, kernel) = (
+        Tensor::<4>::zeros([1, 2, 3, 3], device),
+        Tensor::<4>::zeros([1, 2, 5, 5], device),
+    );
+    let sliding = Sliding {
+        stride: [1, 1],
+        padding: [0, 0],
+    };
+    let _ = conv2d(x, kernel, None, sliding, None);
+}
+
+#[cfg(feature = "flex")]
+#[test]
+fn half_precision_takes_burns_operations() {
+    use burn::tensor::FloatDType;
+
+    let options = (&Device::flex(), DType::F32);
+    let case = CASES[2];
+    let x: Tensor<4> = noise(case.0, 12, 1.0, options);
+    let x = x.cast(FloatDType::F16);
+    let (kernel, bias) = layer(case, options);
+    let (kernel, bias) = (kernel.cast(FloatDType::F16), bias.cast(FloatDType::F16));
+    let found = conv2d(
+        x.clone(),
+        kernel.clone(),
+        Some(bias.clone()),
+        sliding(case),
+        Some(Activation::Relu),
+    );
+    let expected = composed(x, kernel, Some(bias), sliding(case), Some(Activation::Relu));
+    // The bias is added after rounding here and before it there; 11 bits.
+    assert_close(found, expected, 5e-3, "half");
+}

@@ -1,0 +1,157 @@
+//! A run of the study that another command asks for.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use burn::tensor::Device;
+use clap::ValueEnum;
+use deq::devices::DeviceName;
+
+use super::record::{Record, Settings};
+use super::setup::{DataSet, data_sets};
+use crate::commands::study::folder::Folder;
+use crate::commands::study::scale::Scale;
+use crate::commands::train::fusion::Method;
+
+/// One method, trained from one seed on one data set (at the scale smoke on built-in modalities).
+pub(crate) struct One {
+    settings: Settings,
+    device: DeviceName,
+}
+
+impl One {
+    /// What a run measures on the test samples. F1 and AUC are of two classes.
+    pub(crate) const METRICS: &'static [&'static str] = &[
+        "accuracy",
+        "f1",
+        "auc",
+        "weighted_f1",
+        "macro_f1",
+        "training_seconds",
+    ];
+
+    /// The run of this method on this data set.
+    pub(crate) fn new(
+        scale: &str,
+        [data, method]: [&str; 2],
+        seed: u64,
+        device: DeviceName,
+    ) -> Result<Self> {
+        let scale = Scale::from_str(scale, false)
+            .map_err(|_| anyhow!("the study has no scale `{scale}`"))?;
+        let data = DataSet::from_str(data, false).map_err(|_| {
+            let known = DataSet::ALL.map(DataSet::name).join(", ");
+            anyhow!("the study has no data set `{data}`: choose one of {known}")
+        })?;
+        let method = Method::from_str(method, false).map_err(|_| {
+            let known = Method::ALL.map(Method::name).join(", ");
+            anyhow!("the study has no method `{method}`: choose one of {known}")
+        })?;
+        let data = match data_sets(scale) {
+            [only] => *only,
+            _ => data,
+        };
+        Ok(Self {
+            settings: Settings::new(scale, (data, method), seed, device),
+            device,
+        })
+    }
+
+    /// All its settings, as JSON.
+    pub(crate) fn request(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(&self.settings)?)
+    }
+
+    /// Steps of the optimiser.
+    pub(crate) fn steps(&self) -> usize {
+        self.settings.setup.epochs
+    }
+
+    /// Makes it in the study's folder, unless it is there, and returns what it measured; `None` if
+    /// Ctrl-C came before the end. `source` holds the data sets.
+    pub(crate) fn make(
+        &self,
+        source: Option<&Path>,
+        device: &Device,
+        folder: &Path,
+    ) -> Result<Option<Vec<(&'static str, Option<f64>)>>> {
+        let folder = Folder::open(folder)?;
+        let name = self.settings.name();
+        let mut records: Vec<Record> = folder.records(|run: &Settings| {
+            let kind = (run.data, run.method);
+            Settings::new(self.settings.scale, kind, run.seed, self.device)
+        })?;
+        if !records.iter().any(|record| record.settings.name() == name) {
+            let todo = std::slice::from_ref(&self.settings);
+            if !super::train_all(todo, source, device, &folder, &mut records)? {
+                return Ok(None);
+            }
+        }
+        let mut records = records.into_iter();
+        let record = records.find(|record| record.settings.name() == name);
+        let measured = record.context("a run that was made has a record")?.measured;
+        let test = &measured.test;
+        let values = [
+            test.accuracy,
+            test.f1,
+            test.auc,
+            test.weighted_f1,
+            test.macro_f1,
+            Some(measured.training_seconds),
+        ];
+        Ok(Some(Self::METRICS.iter().copied().zip(values).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_made_once() {
+        for backend in deq::devices::compiled() {
+            if backend.is_gpu() {
+                continue; // the study's own tests are for these
+            }
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let name: DeviceName = backend.name().parse().expect("a device");
+            let device = name.open().expect("it is compiled in");
+            let one = One::new("smoke", ["brca", "equilibrium"], 3, name).expect("a run");
+            assert!(one.request().expect("JSON").contains("\"batch_wide\""));
+            let make = || one.make(None, &device, dir.path()).expect("it runs");
+            let first = make().expect("not interrupted");
+            let names: Vec<&str> = first.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names, One::METRICS);
+            assert!(first.iter().all(|(_, value)| value.is_some()), "{first:?}");
+            let file = dir.path().join("runs/generated-equilibrium-seed3.json");
+            let read = || std::fs::read_to_string(&file).expect("a record");
+            let text = read();
+            assert_eq!(make().expect("not interrupted"), first);
+            assert_eq!(read(), text);
+        }
+    }
+
+    #[test]
+    fn names_that_the_study_lacks_are_refused() {
+        let device = "flex".parse().expect("a device");
+        for (data, method, words) in [
+            (
+                "imdb",
+                "tensor",
+                "no data set `imdb`: choose one of generated",
+            ),
+            (
+                "rosmap",
+                "sum",
+                "no method `sum`: choose one of equilibrium",
+            ),
+        ] {
+            let error = One::new("small", [data, method], 0, device).err();
+            let error = error.expect("must be refused").to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let one = One::new("small", ["brca", "low-rank"], 0, device).expect("a run");
+        assert_eq!(one.settings.name(), "brca-low-rank-seed0");
+        assert_eq!(one.steps(), 200);
+    }
+}

@@ -1,0 +1,282 @@
+//! Runs on the same data with the same method, taken together.
+
+use super::record::{Measured, Modality, Point, Record};
+use super::setup::DataSet;
+use crate::commands::train::Spread;
+use crate::commands::train::fusion::Method;
+
+/// All runs of a method on a data set.
+pub(super) struct Group<'a> {
+    pub(super) data: DataSet,
+    pub(super) method: Method,
+    /// Each with DEQ fusion's run of the same seed, if it is another and there is one.
+    runs: Vec<(&'a Record, Option<&'a Record>)>,
+}
+
+/// A number that a run has, maybe only in comparison with DEQ fusion of the same seed.
+pub(super) struct Measure {
+    /// Its name in the CSV file.
+    pub(super) key: &'static str,
+    /// Its name in tables.
+    pub(super) title: &'static str,
+    pub(super) decimals: usize,
+    value: fn(&Measured, Option<&Measured>) -> Option<f64>,
+}
+
+type Key = (DataSet, Method);
+
+fn key(record: &Record) -> Key {
+    (record.settings.data, record.settings.method)
+}
+
+/// All groups of which there is a run, by data and method.
+pub(super) fn groups(records: &[Record]) -> Vec<Group<'_>> {
+    let mut keys: Vec<Key> = records.iter().map(key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let of = |kind: Key| records.iter().filter(move |record| key(record) == kind);
+    let group = |(data, method): Key| {
+        let partner = |seed: u64| {
+            let mut deq = of((data, Method::Equilibrium));
+            deq.find(|record| method != Method::Equilibrium && record.settings.seed == seed)
+        };
+        let runs = of((data, method));
+        Group {
+            data,
+            method,
+            runs: runs
+                .map(|record| (record, partner(record.settings.seed)))
+                .collect(),
+        }
+    };
+    keys.into_iter().map(group).collect()
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn runs(&self) -> impl Iterator<Item = &'a Record> {
+        self.runs.iter().map(|(record, _)| *record)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// The values of the runs that have this number.
+    pub(super) fn values(&self, measure: &Measure) -> Vec<f64> {
+        let value = |(run, partner): &(&Record, Option<&Record>)| {
+            (measure.value)(&run.measured, partner.map(|record| &record.measured))
+        };
+        self.runs.iter().filter_map(value).collect()
+    }
+
+    /// A cell of a table.
+    pub(super) fn text(&self, measure: &Measure) -> String {
+        cell(&self.values(measure), measure.decimals, self.count())
+    }
+
+    /// Residuals of the layer, step by step: the mean over the runs that have the step.
+    pub(super) fn convergence(&self, value: impl Fn(&Point) -> Option<f64>) -> Vec<(f64, f64)> {
+        let mut points: Vec<&Point> = self
+            .runs()
+            .flat_map(|run| &run.measured.convergence)
+            .collect();
+        points.sort_by_key(|point| point.step);
+        let same = points.chunk_by(|a, b| a.step == b.step);
+        let mean = |same: &[&Point]| {
+            let values: Vec<f64> = same.iter().copied().filter_map(&value).collect();
+            Some((same.first()?.step as f64, Spread::of(&values)?.mean))
+        };
+        same.filter_map(mean).collect()
+    }
+
+    /// The names of the modalities, in their order.
+    pub(super) fn modalities(&self) -> Vec<&'a str> {
+        let Some(run) = self.runs().next() else {
+            return Vec::new();
+        };
+        let modalities = run.measured.modalities.iter();
+        modalities.map(|modality| modality.name.as_str()).collect()
+    }
+
+    /// The values of the runs that have this number of a modality.
+    pub(super) fn of_modality(
+        &self,
+        index: usize,
+        value: impl Fn(&Modality, &Measured) -> Option<f64>,
+    ) -> Vec<f64> {
+        let found = |run: &Record| value(run.measured.modalities.get(index)?, &run.measured);
+        self.runs().filter_map(found).collect()
+    }
+}
+
+/// Values of so many runs as a cell.
+pub(super) fn cell(values: &[f64], decimals: usize, runs: usize) -> String {
+    let Some(spread) = Spread::of(values) else {
+        return "–".to_owned();
+    };
+    let text = text(&spread, decimals);
+    match values.len() {
+        all if all == runs => text,
+        some => format!("{text} (n = {some})"),
+    }
+}
+
+/// `mean ± deviation`, or the mean alone where there is no deviation.
+pub(super) fn text(spread: &Spread, decimals: usize) -> String {
+    match spread.deviation {
+        Some(deviation) => format!("{:.decimals$} ± {deviation:.decimals$}", spread.mean),
+        None => format!("{:.decimals$}", spread.mean),
+    }
+}
+
+fn percent(value: f64) -> f64 {
+    100.0 * value
+}
+
+/// What came out.
+pub(super) static RESULTS: [Measure; 8] = [
+    Measure {
+        key: "accuracy_percent",
+        title: "accuracy (%)",
+        decimals: 2,
+        value: |run, _| run.test.accuracy.map(percent),
+    },
+    Measure {
+        key: "f1_percent",
+        title: "F1 (%)",
+        decimals: 2,
+        value: |run, _| run.test.f1.map(percent),
+    },
+    Measure {
+        key: "auc_percent",
+        title: "AUC (%)",
+        decimals: 2,
+        value: |run, _| run.test.auc.map(percent),
+    },
+    Measure {
+        key: "weighted_f1_percent",
+        title: "weighted F1 (%)",
+        decimals: 2,
+        value: |run, _| run.test.weighted_f1.map(percent),
+    },
+    Measure {
+        key: "macro_f1_percent",
+        title: "macro F1 (%)",
+        decimals: 2,
+        value: |run, _| run.test.macro_f1.map(percent),
+    },
+    Measure {
+        key: "accuracy_over_deq_points",
+        title: "accuracy against DEQ (points)",
+        decimals: 2,
+        value: |run, deq| Some(percent(run.test.accuracy? - deq?.test.accuracy?)),
+    },
+    Measure {
+        key: "validation_accuracy_percent",
+        title: "held-out accuracy (%)",
+        decimals: 2,
+        value: |run, _| run.validation.accuracy.map(percent),
+    },
+    Measure {
+        key: "selected_epoch",
+        title: "selected epoch",
+        decimals: 0,
+        value: |run, _| Some(run.selected as f64),
+    },
+];
+
+/// What it cost.
+pub(super) static COSTS: [Measure; 6] = [
+    Measure {
+        key: "parameters",
+        title: "parameters",
+        decimals: 0,
+        value: |run, _| Some(run.parameters as f64),
+    },
+    Measure {
+        key: "test_residual",
+        title: "residual on the test",
+        decimals: 5,
+        value: |run, _| run.test.residual,
+    },
+    Measure {
+        key: "test_evaluations",
+        title: "evaluations on the test",
+        decimals: 1,
+        value: |run, _| {
+            let count = run.test.evaluations;
+            (count > 0).then_some(count as f64)
+        },
+    },
+    Measure {
+        key: "peak_mib",
+        title: "memory of a step (MiB)",
+        decimals: 1,
+        value: |run, _| run.peak_bytes.map(|bytes| bytes as f64 / (1 << 20) as f64),
+    },
+    Measure {
+        key: "step_ms",
+        title: "step (ms)",
+        decimals: 1,
+        value: |run, _| run.step_ms,
+    },
+    Measure {
+        key: "training_seconds",
+        title: "training (s)",
+        decimals: 1,
+        value: |run, _| Some(run.training_seconds),
+    },
+];
+
+/// The measure of this key.
+pub(super) fn measure(key: &str) -> &'static Measure {
+    let mut all = RESULTS.iter().chain(&COSTS);
+    all.find(|measure| measure.key == key)
+        .expect("keys in this program name measures")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_compared_with_deq_fusion_of_their_seed() {
+        let records = [
+            Record::example(Method::Tensor, 0, 0.5),
+            Record::example(Method::Tensor, 1, 0.75),
+            Record::example(Method::Equilibrium, 0, 0.75),
+        ];
+        let groups = groups(&records);
+        let methods: Vec<Method> = groups.iter().map(|group| group.method).collect();
+        assert_eq!(methods, [Method::Equilibrium, Method::Tensor]);
+        let [deq, tensor] = &groups[..] else {
+            panic!("two groups");
+        };
+        assert_eq!((deq.count(), tensor.count()), (1, 2));
+        assert_eq!(tensor.text(measure("accuracy_percent")), "62.50 ± 17.68");
+        // Seed 1 has no counterpart.
+        let against = measure("accuracy_over_deq_points");
+        assert_eq!(tensor.text(against), "-25.00 (n = 1)");
+        assert_eq!(deq.text(against), "–");
+        assert_eq!(tensor.text(measure("test_residual")), "–");
+        assert_eq!(deq.text(measure("test_residual")), "0.00100");
+    }
+
+    #[test]
+    fn layers_have_curves_and_gates() {
+        let records = [
+            Record::example(Method::WeightTied, 0, 0.5),
+            Record::example(Method::WeightTied, 1, 0.5),
+            Record::example(Method::LowRank, 0, 0.5),
+        ];
+        let groups = groups(&records);
+        let curve = groups[0].convergence(|point| point.relative);
+        assert_eq!(curve, [(1.0, 0.5), (2.0, 0.25), (3.0, 0.125)]);
+        assert!(groups[1].convergence(|point| point.relative).is_empty());
+        assert_eq!(groups[0].modalities(), ["0", "1"]);
+        let share = |modality: &Modality, _: &Measured| modality.gates.as_ref()?.share;
+        assert_eq!(groups[0].of_modality(1, share), [0.25, 0.25]);
+        assert!(groups[1].of_modality(1, share).is_empty());
+        assert!(groups[0].of_modality(2, share).is_empty());
+    }
+}

@@ -1,0 +1,27 @@
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use crate::fusion::linear;
+use crate::init::Init;
+
+/// $W [x_1; …; x_N] + b$. With a linear classifier behind it this is what MM-Dynamics does, whose
+/// classifier takes the concatenated features themselves: the same functions, as long as there are
+/// at least as many features as classes.
+#[derive(Module, Debug)]
+pub struct Concatenation {
+    /// $W$, $b$.
+    pub map: Linear,
+}
+
+impl Concatenation {
+    pub(crate) fn new(widths: &[usize], features: usize, init: &mut Init<'_>) -> Self {
+        Self {
+            map: init.xavier(widths.iter().sum(), features),
+        }
+    }
+
+    pub(crate) fn forward(&self, views: Vec<Tensor<3>>) -> Tensor<3> {
+        linear(&self.map, Tensor::cat(views, 2))
+    }
+}
