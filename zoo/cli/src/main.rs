@@ -1,8 +1,9 @@
 //! `deq-zoo`: the command line of DEQ Zoo.
 //!
-//! Exit codes: 0 when all went well, 1 when `verify` found a tensor out of tolerance or a sample of
-//! `solve` did not converge or a study or a training was stopped before its end, 2 when the request
-//! could not be carried out (wrong usage, a broken file, a missing device, a fit that failed).
+//! Exit codes: 0 when all went well, 1 when the answer is no or not complete (`verify` found a tensor
+//! out of tolerance, a sample of `solve` did not converge, `bench --baseline` found something slower,
+//! a long command was stopped before its end), 2 when the request could not be carried out (wrong
+//! usage, a broken file, a missing device, a fit that failed).
 
 mod commands;
 mod output;
@@ -20,8 +21,8 @@ static HOST: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 /// Deep equilibrium models: train them, verify them, list them, and try their solvers.
 ///
 /// Exit codes: 0 success; 1 a verified tensor is out of tolerance, a sample of a solve did not
-/// converge, or a study or a training was stopped before its end; 2 the request could not be
-/// carried out.
+/// converge, a benchmark found something slower than its baseline, or a long command was stopped
+/// before its end; 2 the request could not be carried out.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {

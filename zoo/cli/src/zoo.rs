@@ -10,10 +10,11 @@ use serde::Serialize;
 pub(crate) type Replay = fn(&Fixture, &Device) -> Result<Results, FixtureError>;
 
 /// What `verify` knows, by the name of the fixture folder with dashes.
-pub(crate) const VERIFIABLE: [(&str, Replay); 11] = [
+pub(crate) const VERIFIABLE: [(&str, Replay); 12] = [
     ("collapse", deq_collapse::parity::replay),
     ("deq-ddim", deq_ddim::parity::replay),
     ("deq-flow", deq_flow::parity::replay),
+    ("deq-fusion", deq_fusion::parity::replay),
     ("deq-inr", deq_inr::parity::replay),
     ("deq-lm", deq_lm::parity::replay_lm),
     ("deq-seq", deq_lm::parity::replay_seq),
@@ -81,6 +82,12 @@ pub(crate) fn models() -> Result<Vec<Model>> {
             summary: "diffusion model whose whole way from noise to image is one equilibrium",
             paper: "Pokle, Geng and Kolter: Deep Equilibrium Approaches to Diffusion Models, NeurIPS 2022",
             presets: ddim_presets()?,
+        },
+        Model {
+            name: "deq-fusion",
+            summary: "classifiers and regressions whose modalities are joined by a fixed point",
+            paper: "Ni, Bai, Zhang, Yao and Mei: Deep Equilibrium Multimodal Fusion, 2023",
+            presets: fusion_presets()?,
         },
         Model {
             name: "deq-collapse",
@@ -201,6 +208,20 @@ fn flow_presets() -> Vec<PresetInfo> {
         .map(|preset| PresetInfo {
             name: preset.name(),
             parameters: preset.config().num_params(),
+        })
+        .collect()
+}
+
+fn fusion_presets() -> Result<Vec<PresetInfo>> {
+    let device = cpu()?.autodiff();
+    deq_fusion::Preset::ALL
+        .into_iter()
+        .map(|preset| {
+            let network = preset.config().init(&device, 0)?;
+            Ok(PresetInfo {
+                name: preset.name(),
+                parameters: trained_parameters(&network),
+            })
         })
         .collect()
 }

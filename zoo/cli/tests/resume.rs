@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::text;
-use recipes::{CHAINS, TEXT, devices, diffusion, flow, folder, images, write_graphs};
+use recipes::{CHAINS, TEXT, devices, diffusion, flow, folder, fusion, images, write_graphs};
 
 /// A training of six epochs, with a checkpoint after each step.
 struct Training {
@@ -207,6 +207,18 @@ fn diffusion_with_its_average_survives_a_kill() {
             "model.safetensors",
             "optimizer.safetensors",
         ],
+    };
+    training.survives_a_kill(dir.path());
+}
+
+#[test]
+fn modalities_survive_a_kill() {
+    let dir = folder();
+    // Six batches, of which two make a step.
+    let training = Training {
+        options: fusion(dir.path()),
+        epoch: 3,
+        files: MODEL,
     };
     training.survives_a_kill(dir.path());
 }

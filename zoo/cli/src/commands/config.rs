@@ -10,6 +10,7 @@ use super::explain::advice;
 use super::fit::FitRecipe;
 use super::train::ddim::DdimRecipe;
 use super::train::flow::FlowRecipe;
+use super::train::fusion::FusionRecipe;
 use super::train::ignn::IgnnRecipe;
 use super::train::lm::LmRecipe;
 use super::train::mdeq::MdeqRecipe;
@@ -59,6 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Model::Trained(ModelName::DeqLm) => options.check::<LmRecipe>(),
             Model::Trained(ModelName::DeqFlow) => options.check::<FlowRecipe>(),
             Model::Trained(ModelName::DeqDdim) => options.check::<DdimRecipe>(),
+            Model::Trained(ModelName::DeqFusion) => options.check::<FusionRecipe>(),
             Model::Fitted => options.check_fit(),
         },
         Command::Show(options) => match options.model()? {
@@ -67,6 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Model::Trained(ModelName::DeqLm) => options.show::<LmRecipe>(),
             Model::Trained(ModelName::DeqFlow) => options.show::<FlowRecipe>(),
             Model::Trained(ModelName::DeqDdim) => options.show::<DdimRecipe>(),
+            Model::Trained(ModelName::DeqFusion) => options.show::<FusionRecipe>(),
             Model::Fitted => print(&settings::text(&options.fit_recipe()?)?),
         },
     }
@@ -85,6 +88,7 @@ impl Options {
             ModelName::DeqLm,
             ModelName::DeqFlow,
             ModelName::DeqDdim,
+            ModelName::DeqFusion,
         ];
         match table.get("model") {
             Some(Value::Table(_)) => Ok(Model::Fitted),

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use deq::devices::DeviceName;
-use deq::implicit::Eval;
 use deq_train::Metrics;
 use serde_json::{Value, json};
 
 use super::train::ddim::DdimRecipe;
 use super::train::flow::{FlowRecipe, Name};
+use super::train::fusion::FusionRecipe;
 use super::train::ignn::IgnnRecipe;
 use super::train::lm::LmRecipe;
 use super::train::mdeq::MdeqRecipe;
@@ -35,6 +35,8 @@ enum Model {
     DeqFlow(FlowOptions),
     /// A diffusion model: its loss, and how the images it generates differ from others.
     DeqDdim(DdimOptions),
+    /// Fused modalities: accuracy, F1 and AUC of classes, and what labels and numbers have.
+    DeqFusion(Options),
 }
 
 #[derive(clap::Args)]
@@ -117,6 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             evaluation.generated = ddim.count.unwrap_or(evaluation.generated);
             sampling.steps = ddim.steps.unwrap_or(sampling.steps);
         }),
+        Model::DeqFusion(options) => options.evaluate::<FusionRecipe>(|_| ()),
     }
 }
 
@@ -135,7 +138,7 @@ impl Options {
         let mut recipe: R = read_run(&self.run)?;
         change(&mut recipe);
         ensure!(
-            self.max_iter.is_empty() || recipe.deq_mut().is_some(),
+            self.max_iter.is_empty() || recipe.clone().cap_steps(1),
             "--max-iter is for equilibrium models, and this one is explicit: leave it out"
         );
         let folder = data_folder(&recipe, self.data_dir.as_deref())?;
@@ -149,8 +152,8 @@ impl Options {
         };
         let mut rows = Vec::new();
         for max_iter in caps {
-            if let (Some(cap), Some(deq)) = (max_iter, recipe.deq_mut()) {
-                deq.eval = Eval::MaxIter(cap);
+            if let Some(cap) = max_iter {
+                recipe.cap_steps(cap);
             }
             let mut learner = recipe.learner(&data, &device)?;
             learner.load(&path).map_err(boxed)?;

@@ -135,6 +135,55 @@ pub(crate) fn diffusion(folder: &Path) -> String {
     format!("deq-ddim --config {}", path.display())
 }
 
+/// A network for three modalities of a few features, with everything random that there is.
+pub(crate) const FUSION: &str = r#"
+model = "deq-fusion"
+name = "tiny-fusion"
+batch = 4
+validation = 0.25
+scale = true
+
+[data]
+kind = "generated"
+views = { train = 32, test = 10, classes = 2, widths = [6, 5, 4], missing = 0.1 }
+
+[network]
+network = "mm_dynamics"
+views = [6, 5, 4]
+hidden = 8
+head_layers = 0
+classes = 2
+dropout = 0.2
+
+[network.fusion]
+kind = "equilibrium"
+layer = { gate_dropout = 0.1, fuse_dropout = 0.1 }
+jacobian_weight = 0.1
+
+[network.fusion.solve]
+kind = "per_sample"
+forward = { solver = { kind = "anderson" }, termination = { max_iter = 4 } }
+gradient = { kind = "implicit", backward = { solver = { kind = "anderson" }, termination = { max_iter = 4 } } }
+
+[optimizer]
+clip_norm = 1.0
+accumulate = 2
+
+[train]
+steps = 6
+log_every = 1
+evaluate_every = 3
+best = { metric = "validation_loss", mode = "min" }
+schedule = { kind = "cosine", rate = 0.01, steps = 6 }
+"#;
+
+/// Options for [`FUSION`], whose recipe is written into `folder`.
+pub(crate) fn fusion(folder: &Path) -> String {
+    let path = folder.join("tiny-fusion.toml");
+    std::fs::write(&path, FUSION).expect("written");
+    format!("deq-fusion --config {}", path.display())
+}
+
 /// Twelve paths of three nodes in TU's layout, with the class at the first node.
 pub(crate) fn write_graphs(folder: &Path) {
     let folder = folder.join("tudataset/MUTAG");

@@ -9,6 +9,7 @@ use super::folder::{Kind, Run};
 use crate::commands::fit;
 use crate::commands::train::ddim::DdimRecipe;
 use crate::commands::train::flow::FlowRecipe;
+use crate::commands::train::fusion::FusionRecipe;
 use crate::commands::train::ignn::IgnnRecipe;
 use crate::commands::train::lm::LmRecipe;
 use crate::commands::train::mdeq::MdeqRecipe;
@@ -41,6 +42,7 @@ pub(super) fn open(run: &Run, data_dir: Option<&Path>, device: &Device) -> Resul
             ModelName::DeqLm => load::<LmRecipe>(&run.path, data_dir, device),
             ModelName::DeqFlow => load::<FlowRecipe>(&run.path, data_dir, device),
             ModelName::DeqDdim => load::<DdimRecipe>(&run.path, data_dir, device),
+            ModelName::DeqFusion => load::<FusionRecipe>(&run.path, data_dir, device),
         },
         Kind::Fitted(_) | Kind::Trained(_) => return Ok(None),
     };
@@ -83,6 +85,9 @@ pub(super) fn check_data_dir(runs: &[Run], data_dir: Option<&Path>) -> Result<()
             Kind::Trained(ModelName::DeqLm) => read_run::<LmRecipe>(&run.path)?.reads_files(),
             Kind::Trained(ModelName::DeqFlow) => read_run::<FlowRecipe>(&run.path)?.reads_files(),
             Kind::Trained(ModelName::DeqDdim) => read_run::<DdimRecipe>(&run.path)?.reads_files(),
+            Kind::Trained(ModelName::DeqFusion) => {
+                read_run::<FusionRecipe>(&run.path)?.reads_files()
+            }
         };
         if reads {
             return Ok(());

@@ -9,7 +9,7 @@ use deq::devices::DeviceName;
 use super::by_train::{Asked, Tools};
 use super::record::Measured;
 use super::table::{Scale, Study, StudyName};
-use crate::commands::study::{collapse, efficient_training};
+use crate::commands::study::{collapse, efficient_training, fusion};
 
 impl StudyName {
     /// Its name on the command line.
@@ -17,6 +17,7 @@ impl StudyName {
         match self {
             Self::EfficientTraining => "efficient-training",
             Self::Collapse => "collapse",
+            Self::Fusion => "fusion",
         }
     }
 }
@@ -26,6 +27,7 @@ pub(super) fn metrics(study: StudyName) -> Option<&'static [&'static str]> {
     match study {
         StudyName::EfficientTraining => Some(efficient_training::One::METRICS),
         StudyName::Collapse => Some(collapse::One::METRICS),
+        StudyName::Fusion => Some(fusion::One::METRICS),
     }
 }
 
@@ -44,6 +46,7 @@ pub(super) fn ask(study: &Study, scale: Scale, seed: u64, device: DeviceName) ->
     let (request, steps) = match &one {
         One::EfficientTraining(one) => (one.request()?, one.steps()),
         One::Collapse(one) => (one.request()?, one.steps()),
+        One::Fusion(one) => (one.request()?, one.steps()),
     };
     Ok(Asked {
         request,
@@ -67,6 +70,7 @@ pub(super) fn make(
     let made = match &one {
         One::EfficientTraining(one) => one.make(source, device, folder)?,
         One::Collapse(one) => one.make(source, device, folder)?,
+        One::Fusion(one) => one.make(source, device, folder)?,
     };
     let Some(values) = made else {
         return Ok(None);
@@ -86,6 +90,7 @@ pub(super) fn make(
 enum One {
     EfficientTraining(efficient_training::One),
     Collapse(collapse::One),
+    Fusion(fusion::One),
 }
 
 fn one(study: &Study, scale: Scale, seed: u64, device: DeviceName) -> Result<One> {
@@ -100,6 +105,10 @@ fn one(study: &Study, scale: Scale, seed: u64, device: DeviceName) -> Result<One
             let [model, majority, ratio] = select(study, ["model", "majority", "ratio"])?;
             let one = collapse::One::new(scale, model, [majority, ratio], seed, device)?;
             One::Collapse(one)
+        }
+        StudyName::Fusion => {
+            let [data, method] = select(study, ["data", "method"])?;
+            One::Fusion(fusion::One::new(scale, [data, method], seed, device)?)
         }
     })
 }
@@ -160,6 +169,7 @@ mod tests {
             ),
             (StudyName::Collapse, &whole[..], "not by `method`"),
             (StudyName::Collapse, &whole[..1], "needs a `majority`"),
+            (StudyName::Fusion, &whole[..], "not by `model`"),
         ] {
             let error = check(&study(name, select)).expect_err("must be refused");
             assert!(error.to_string().contains(words), "{error}");

@@ -30,6 +30,8 @@ const RECIPES: &[(&str, &str)] = files!(
     "recipes":
     "deq-ddim-fashion-16",
     "deq-flow-shapes-tiny",
+    "deq-fusion-cmu-mosi",
+    "deq-fusion-mm-imdb",
     "deq-lm-shakespeare-small",
     "deq-lm-wikitext2-small",
     "deq-lm-wt103",

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::commands::train::Recipe;
 use crate::commands::train::ddim::DdimRecipe;
 use crate::commands::train::flow::FlowRecipe;
+use crate::commands::train::fusion::{self, FusionRecipe};
 use crate::commands::train::ignn::IgnnRecipe;
 use crate::commands::train::lm::LmRecipe;
 use crate::commands::train::mdeq::MdeqRecipe;
@@ -107,7 +108,7 @@ impl TrainModel {
             Self::DeqLm => visitor.visit::<LmRecipe>(),
             Self::DeqFlow => visitor.visit::<FlowRecipe>(),
             Self::DeqDdim => visitor.visit::<DdimRecipe>(),
-            Self::DeqFusion => return None,
+            Self::DeqFusion => visitor.visit::<FusionRecipe>(),
         })
     }
 
@@ -119,7 +120,7 @@ impl TrainModel {
             Self::DeqLm => Some(TEXT),
             Self::DeqFlow => Some(FLOW),
             Self::DeqDdim => Some(DIFFUSION),
-            Self::DeqFusion => None,
+            Self::DeqFusion => Some(fusion::METRICS),
         }
     }
 }

@@ -191,6 +191,7 @@ pub(super) struct Study {
 pub(super) enum StudyName {
     EfficientTraining,
     Collapse,
+    Fusion,
 }
 
 fn one() -> f64 {

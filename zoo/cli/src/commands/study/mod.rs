@@ -3,6 +3,7 @@
 pub(crate) mod collapse;
 pub(crate) mod efficient_training;
 mod folder;
+pub(crate) mod fusion;
 mod images;
 mod landscape;
 mod progress;
@@ -42,6 +43,14 @@ enum Study {
     /// Exit codes: 0 when all runs are there, 1 when Ctrl-C stopped it before, 2 when it could not
     /// be carried out.
     Landscape(landscape::Arguments),
+    /// Train the same network with DEQ fusion, with its weight-tied version and with other ways to
+    /// join modalities, and compare accuracy, residuals and what each modality adds (arXiv
+    /// 2306.16645).
+    ///
+    /// Each finished run is kept in the folder; the same command goes on where it was stopped.
+    /// Exit codes: 0 when all runs are there, 1 when Ctrl-C stopped it before, 2 when it could not
+    /// be carried out.
+    Fusion(fusion::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -49,5 +58,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Study::EfficientTraining(arguments) => efficient_training::run(arguments),
         Study::Collapse(arguments) => collapse::run(arguments),
         Study::Landscape(arguments) => landscape::run(arguments),
+        Study::Fusion(arguments) => fusion::run(arguments),
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod ddim;
 pub(crate) mod flow;
+pub(crate) mod fusion;
 pub(crate) mod ignn;
 pub(crate) mod lm;
 pub(crate) mod mdeq;
@@ -51,6 +52,8 @@ enum Model {
     DeqFlow(Box<self::flow::Options>),
     /// Diffusion models: built-in shapes, Fashion-MNIST, MNIST, CIFAR, folders of pictures.
     DeqDdim(Box<self::ddim::Options>),
+    /// Fused modalities: built-in correlated ones, ROSMAP, BRCA, files of features.
+    DeqFusion(Box<self::fusion::Options>),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -60,5 +63,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Model::DeqLm(options) => self::lm::run(options),
         Model::DeqFlow(options) => self::flow::run(options),
         Model::DeqDdim(options) => self::ddim::run(options),
+        Model::DeqFusion(options) => self::fusion::run(options),
     }
 }

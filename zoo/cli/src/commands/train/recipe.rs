@@ -2,6 +2,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burn::tensor::Device;
+use deq::implicit::Eval;
 use deq::prelude::DeqConfig;
 use deq_train::{Learner, LearnerError, Metrics, TrainConfig};
 use serde::de::DeserializeOwned;
@@ -18,6 +19,7 @@ pub(crate) enum ModelName {
     DeqLm,
     DeqFlow,
     DeqDdim,
+    DeqFusion,
 }
 
 impl ModelName {
@@ -28,6 +30,7 @@ impl ModelName {
             Self::DeqLm => "deq-lm",
             Self::DeqFlow => "deq-flow",
             Self::DeqDdim => "deq-ddim",
+            Self::DeqFusion => "deq-fusion",
         }
     }
 }
@@ -49,6 +52,15 @@ pub(crate) trait Recipe: Clone + PartialEq + Serialize + DeserializeOwned {
 
     /// The network's equilibrium layer; `None` for a network without one.
     fn deq_mut(&mut self) -> Option<&mut DeqConfig>;
+
+    /// Lets evaluations take at most so many steps; false for a network that takes none.
+    fn cap_steps(&mut self, cap: usize) -> bool {
+        let Some(deq) = self.deq_mut() else {
+            return false;
+        };
+        deq.eval = Eval::MaxIter(cap);
+        true
+    }
 
     /// The data in a sentence, in the plural.
     fn data_title(&self) -> String;

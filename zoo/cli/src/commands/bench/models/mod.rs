@@ -3,6 +3,7 @@
 
 mod ddim;
 mod flow;
+mod fusion;
 mod ignn;
 mod inr;
 mod lm;
@@ -54,13 +55,14 @@ pub(super) trait Workload {
 }
 
 /// All models, in the order of the tables.
-pub(super) const MODELS: [&dyn BenchModel; 6] = [
+pub(super) const MODELS: [&dyn BenchModel; 7] = [
     &inr::Points,
     &mdeq::Images,
     &ignn::Graphs,
     &lm::Text,
     &flow::Frames,
     &ddim::Trajectories,
+    &fusion::Views,
 ];
 
 /// The learning rate of the updates. They are computed in full, and leave the weights as they are,

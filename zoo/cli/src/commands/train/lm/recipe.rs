@@ -55,8 +55,8 @@ impl LmRecipe {
         let (batch, segment, rate, warmup, steps) = match preset {
             Preset::DeqLmWt103 => (56, 150, 2.5e-4, 8_000, 150_000),
             Preset::DeqSeqWt103 => (56, 150, 2.5e-4, 16_000, 300_000),
-            Preset::Wikitext2Small => (16, 64, 1e-3, 200, 4_000),
-            Preset::ShakespeareSmall => (16, 64, 2e-3, 100, 3_000),
+            Preset::Wikitext2Small => (8, 64, 1e-3, 100, 2_000),
+            Preset::ShakespeareSmall => (8, 64, 2e-3, 100, 2_000),
         };
         let (warmup, steps) = match data.is_built_in() {
             true => (20, 300),
@@ -83,7 +83,7 @@ impl LmRecipe {
             },
             train: TrainConfig {
                 steps,
-                evaluate_every: Some(steps / 6),
+                evaluate_every: Some(steps / 4),
                 best: Some(BestBy {
                     metric: "validation_loss".to_owned(),
                     mode: Mode::Min,
