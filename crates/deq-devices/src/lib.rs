@@ -247,15 +247,38 @@ pub fn compiled() -> Vec<Backend> {
 /// }
 /// ```
 ///
+/// The environment variable [`TEST_DEVICES`] leaves out all but those that it names, so that a
+/// long suite runs on one backend at a time: `DEQ_ZOO_TEST_DEVICES=ndarray,wgpu`.
+///
 /// # Panics
-/// When no backend is compiled in: a loop over no device would make every test pass.
+/// When no backend is compiled in, or the variable names one that is not: a loop over no device
+/// would make every test pass.
 pub fn all() -> Vec<Device> {
-    let devices = default_devices(|_| true);
+    let named = std::env::var(TEST_DEVICES).ok().map(|names| {
+        let backend = |name: &str| named_backend(name.trim());
+        names.split(',').map(backend).collect::<Vec<_>>()
+    });
+    let devices = default_devices(|backend| named.as_ref().is_none_or(|n| n.contains(&backend)));
     assert!(
         !devices.is_empty(),
         "no backend is compiled in: enable a feature of deq-devices such as `flex`"
     );
     devices
+}
+
+/// The name of the environment variable that limits [`all`].
+pub const TEST_DEVICES: &str = "DEQ_ZOO_TEST_DEVICES";
+
+fn named_backend(name: &str) -> Backend {
+    let compiled = compiled();
+    let found = compiled.iter().find(|backend| backend.name() == name);
+    *found.unwrap_or_else(|| {
+        let names: Vec<_> = compiled.iter().map(|backend| backend.name()).collect();
+        panic!(
+            "{TEST_DEVICES} names `{name}`, but this build has {}",
+            names.join(", ")
+        )
+    })
 }
 
 /// Those devices of [`all`] that compute in `f64`; none in a build without flex and CUDA.

@@ -50,10 +50,11 @@ fn memory_does_not_grow_with_steps() {
     for solver in solvers {
         peak(&solver, 50); // the first solve also fills the backend's own caches
         let (short, long) = (peak(&solver, 50), peak(&solver, 400));
-        // The trace has a line of 32 bytes per step.
+        // A state kept at each of the 350 further steps would be 350 of them. The trace has a line
+        // of 32 bytes a step, and ndarray has more or fewer temporaries from run to run.
         let grown = long.saturating_sub(short);
         assert!(
-            grown < STATE,
+            grown < 8 * STATE,
             "{solver:?}: {short} bytes at 50 steps, {long} at 400"
         );
     }
