@@ -83,8 +83,8 @@ impl Chain {
         next.map(|next| (next / first).sqrt()).collect()
     }
 
-    /// $c_t = \bigl(\sqrt{1 - \bar\alpha_{t'} - \sigma_t^2}
-    /// - \sqrt{(1 - \bar\alpha_t)\, \bar\alpha_{t'} / \bar\alpha_t}\bigr) / \sqrt{\bar\alpha_{t'}}$:
+    /// $c_t = \bigl(\sqrt{1 - \bar\alpha_{t'} - \sigma_t^2} -
+    /// \sqrt{(1 - \bar\alpha_t)\, \bar\alpha_{t'} / \bar\alpha_t}\bigr) / \sqrt{\bar\alpha_{t'}}$:
     /// what each estimate adds to the running sum.
     pub fn estimate_shares(&self) -> Vec<f64> {
         let direct = self.direction();

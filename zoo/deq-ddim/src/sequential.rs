@@ -85,8 +85,8 @@ fn walk(
 /// Images to latents along the deterministic chain, by the reverse of its steps:
 ///
 /// $$x_t = x_{t'} + \sqrt{\bar\alpha_t} \biggl[
-///   \Bigl(\frac{1}{\sqrt{\bar\alpha_{t'}}} - \frac{1}{\sqrt{\bar\alpha_t}}\Bigr) x_{t'}
-///   + \Bigl(\sqrt{\tfrac{1}{\bar\alpha_t} - 1} - \sqrt{\tfrac{1}{\bar\alpha_{t'}} - 1}\Bigr)
+///   \Bigl(\frac{1}{\sqrt{\bar\alpha_{t'}}} - \frac{1}{\sqrt{\bar\alpha_t}}\Bigr) x_{t'} +
+///   \Bigl(\sqrt{\tfrac{1}{\bar\alpha_t} - 1} - \sqrt{\tfrac{1}{\bar\alpha_{t'}} - 1}\Bigr)
 ///   \epsilon_\theta(x_{t'}, t')\biggr]$$
 ///
 /// for neighbouring steps $t' < t$. Returns the state at each step from the first, which is the

@@ -39,7 +39,7 @@ impl Ufm {
     /// - Cross-entropy, balanced, $d \ge K - 1$, with or without bias: with
     ///   $t = (K-1) \sqrt n\, \mu$,
     ///   $$W H = a \bigl(I - \tfrac1K 1 1^\top\bigr) \otimes 1_n^\top, \qquad
-    ///     a = \Bigl(\ln \frac{(K-1)(1-t)}{t}\Bigr)_+, \qquad b = 0.$$
+    ///   a = \Bigl(\ln \frac{(K-1)(1-t)}{t}\Bigr)_+, \qquad b = 0.$$
     ///   ($a = 0$ from $K \sqrt n\, \mu = 1$ on.)
     /// - Squared error without bias, any $n_k$ and $d$:
     ///   $$W H = S\, Y, \qquad S = \mathrm{diag}\bigl(1 - N \mu / \sqrt{n_k}\bigr)_+,$$
@@ -50,7 +50,7 @@ impl Ufm {
     /// - Squared error with $\lambda_b > 0$, balanced, $d \ge K$: with
     ///   $\theta = \lambda_b / (1 + \lambda_b)$ and $s' = (1 - K \sqrt n\, \mu / \theta)_+$,
     ///   $$W H = \bigl(s (I - \tfrac1K 1 1^\top) + s' \tfrac1K 1 1^\top\bigr) \otimes 1_n^\top,
-    ///     \qquad b = \frac{1 - s'}{K (1 + \lambda_b)}.$$
+    ///   \qquad b = \frac{1 - s'}{K (1 + \lambda_b)}.$$
     ///
     /// $W$ and $H$ are the balanced factors, $\lambda_W W^\top W = \lambda_H H H^\top$. The first
     /// two forms are those of the project's notes on arXiv 2407.10702 and of the fixtures; the

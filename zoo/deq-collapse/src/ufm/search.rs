@@ -68,6 +68,9 @@ struct Walk {
     next: usize,
 }
 
+/// Where the steps downhill ended and where the solver did.
+type Ends = (Vec<f64>, Vec<f64>);
+
 impl Default for SearchConfig {
     fn default() -> Self {
         Self {
@@ -173,7 +176,7 @@ impl SearchConfig {
         ufm: &Ufm,
         device: &Device,
         group: &[Walk],
-    ) -> Result<Vec<(Vec<f64>, Vec<f64>)>, CollapseError> {
+    ) -> Result<Vec<Ends>, CollapseError> {
         let width = ufm.dimension();
         let values: Vec<f64> = group.iter().flat_map(|walk| walk.at.clone()).collect();
         let data = TensorData::new(values, [group.len(), width]);

@@ -164,7 +164,6 @@ fn large_lookups_on_demand_are_cut_without_a_seam() {
             values(correlation.expect("fits").lookup(coords.clone()))
         };
         let all = looked_up(Lookup::AllPairs);
-        assert!(17 * 24 * 100 > 32_768, "one selection is enough");
         close(&looked_up(Lookup::OnDemand), &all, 1e-5);
         assert!(all.iter().any(|value| value.abs() > 0.1));
     }

@@ -7,7 +7,10 @@ use deq_flow::{Convention, FlowError, FlowMetrics, FlowScores};
 const TRUTH: [f32; 8] = [3.0, 100.0, 0.0, 6.0, 0.0, 0.0, -100.0, 8.0];
 const FLOW: [f32; 8] = [3.5, 102.0, 0.0, 6.0, 0.0, 0.0, -96.0, 18.0];
 
-fn scores(convention: Convention, frames: &[(&[f32], &[f32], Option<&[bool]>)]) -> FlowScores {
+/// The flow, the truth and which pixels count.
+type Frame<'a> = (&'a [f32], &'a [f32], Option<&'a [bool]>);
+
+fn scores(convention: Convention, frames: &[Frame<'_>]) -> FlowScores {
     let mut metrics = FlowMetrics::new(convention);
     for (flow, truth, valid) in frames {
         metrics.add_frame(flow, truth, *valid).expect("fits");
@@ -38,8 +41,7 @@ fn one_frame_by_hand() {
 #[test]
 fn conventions_differ_in_how_frames_are_joined() {
     let valid = [true, false, false, false];
-    let frames: [(&[f32], &[f32], Option<&[bool]>); 2] =
-        [(&FLOW, &TRUTH, None), (&FLOW, &TRUTH, Some(&valid))];
+    let frames: [Frame<'_>; 2] = [(&FLOW, &TRUTH, None), (&FLOW, &TRUTH, Some(&valid))];
     let sintel = scores(Convention::Sintel, &frames);
     let kitti = scores(Convention::Kitti, &frames);
     assert!((sintel.epe - 17.0 / 5.0).abs() < 1e-12);

@@ -14,7 +14,8 @@ fn gates_are_reported_for_the_views_that_are_there() {
         let built = network(FusionMethod::Equilibrium(short())).init(&device, 0);
         let built = built.expect("a valid network");
         let complete = batch(5, 0.0, &device);
-        let found = gate_statistics(&built, &[complete.clone()], None).expect("statistics");
+        let found =
+            gate_statistics(&built, std::slice::from_ref(&complete), None).expect("statistics");
         assert_eq!(found.len(), 2);
         let answer = built
             .forward(&complete, Call::default())
@@ -60,11 +61,11 @@ fn ablation_scores_the_network_without_each_modality() {
         ] {
             let built = network(method).init(&device, 0).expect("a valid network");
             let data = batch(6, 0.2, &device);
-            let found = contributions(&built, &[data.clone()], None).expect("a report");
+            let found = contributions(&built, std::slice::from_ref(&data), None).expect("a report");
             assert_eq!(found.modalities.len(), 2);
             let all = evaluate(&built, [data.clone()], None).expect("scores");
             assert_eq!(found.all, all);
-            let scores = ablation(&built, &[data.clone()], None).expect("scores");
+            let scores = ablation(&built, std::slice::from_ref(&data), None).expect("scores");
             for (index, part) in found.modalities.iter().enumerate() {
                 assert_eq!(part.gates.is_some(), built.fusion().layer().is_some());
                 assert_eq!(part.without, scores[index]);

@@ -155,7 +155,7 @@ fn gradient_of_channels<T: Real>(
 /// The number of samples.
 fn check(geometry: &Geometry, input: usize, gradient: usize, outputs: usize) -> usize {
     let sample = geometry.sample();
-    let samples = if sample == 0 { 0 } else { input / sample };
+    let samples = input.checked_div(sample).unwrap_or(0);
     assert_length("input", input, samples * sample);
     let needed = samples * outputs * geometry.positions();
     assert_length("gradient", gradient, needed);

@@ -256,7 +256,7 @@ mod tests {
             (vec!["mdeq=cifar-small", "mdeq=cifar-large"], "already"),
         ] {
             let given = owned(&given);
-            let error = presets(&given, &run).err().expect("refused").to_string();
+            let error = presets(&given, &run).expect_err("refused").to_string();
             assert!(error.contains(words), "{words}: {error}");
         }
     }

@@ -13,6 +13,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+/// What a run measured, by name; `None` where it could not be.
+pub(crate) type Values = Vec<(&'static str, Option<f64>)>;
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]

@@ -173,7 +173,7 @@ mod tests {
         let all = names(&["all"]);
         for name in &all {
             assert_eq!(all.iter().filter(|other| *other == name).count(), 1);
-            assert_eq!(names(&[name]), [name.clone()]);
+            assert_eq!(names(&[name]), std::slice::from_ref(name));
         }
     }
 

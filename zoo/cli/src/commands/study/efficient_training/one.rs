@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use deq::devices::DeviceName;
 
 use super::record::{Record, Settings};
+use crate::commands::study::Values;
 use crate::commands::study::folder::Folder;
 
 /// One model, trained with one method from one seed.
@@ -57,7 +58,7 @@ impl One {
         source: Option<&Path>,
         device: &Device,
         folder: &Path,
-    ) -> Result<Option<Vec<(&'static str, Option<f64>)>>> {
+    ) -> Result<Option<Values>> {
         let folder = Folder::open(folder)?;
         let name = self.settings.name();
         let mut records: Vec<Record> = folder.records(|run: &Settings| {

@@ -9,6 +9,7 @@ use deq::devices::DeviceName;
 
 use super::record::{Record, Settings};
 use super::setup::{DataSet, data_sets};
+use crate::commands::study::Values;
 use crate::commands::study::folder::Folder;
 use crate::commands::study::scale::Scale;
 use crate::commands::train::fusion::Method;
@@ -74,7 +75,7 @@ impl One {
         source: Option<&Path>,
         device: &Device,
         folder: &Path,
-    ) -> Result<Option<Vec<(&'static str, Option<f64>)>>> {
+    ) -> Result<Option<Values>> {
         let folder = Folder::open(folder)?;
         let name = self.settings.name();
         let mut records: Vec<Record> = folder.records(|run: &Settings| {

@@ -35,7 +35,7 @@ fn points(record: &Record) -> Result<Plot> {
             .filter_map(|found| Some((found.above?, found.smallest_eigenvalue?)))
             .collect()
     };
-    let kinds: Vec<(&str, RGBColor, Vec<(f64, f64)>)> = KINDS
+    let kinds: Vec<_> = KINDS
         .into_iter()
         .map(|(kind, color)| (name(kind), color, places(kind)))
         .filter(|(.., places)| !places.is_empty())
