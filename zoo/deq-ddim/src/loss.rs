@@ -8,8 +8,8 @@ use crate::{DdimError, Diffusion, UNet};
 /// The squared error of the estimated noise, summed over pixels, mean over images (Ho, Jain and
 /// Abbeel, NeurIPS 2020, equation 14; with the reference's sum):
 ///
-/// $$\frac{1}{B} \sum_b \lVert \epsilon_b - \epsilon_\theta(\sqrt{\bar\alpha_{t_b}}\, x_b
-///   + \sqrt{1 - \bar\alpha_{t_b}}\, \epsilon_b,\ t_b) \rVert^2, \qquad [1].$$
+/// $$\frac{1}{B} \sum_b \lVert \epsilon_b - \epsilon_\theta(\sqrt{\bar\alpha_{t_b}}\, x_b +
+///   \sqrt{1 - \bar\alpha_{t_b}}\, \epsilon_b,\ t_b) \rVert^2.$$
 ///
 /// Images in [-1, 1] and noise are `[images, channels, size, size]`; each image has its own step.
 /// With `dropout` the network drops numbers, as in training.

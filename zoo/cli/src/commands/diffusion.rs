@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// Steps of the chain from noise to image [default: the recipe's].
     #[arg(long, value_name = "T")]
     steps: Option<usize>,
-    /// Changes one setting under [sampling] or [equilibrium] of the recipe, such as
+    /// Changes one setting under `sampling` or `equilibrium` of the recipe, such as
     /// sampling.spacing=quadratic, equilibrium.chunk=64 (rows that the network sees at once: less
     /// memory) or 'equilibrium.deq.forward.solver={kind="anderson"}'. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
