@@ -35,8 +35,8 @@ pub enum Loss {
 /// What training minimises: the loss, and the decay of the last layer as in the unconstrained
 /// feature model (arXiv 2407.10702),
 ///
-/// $$\frac1N \sum_i \ell(W h_i + b, y_i) + \frac{\lambda_W}{2} \lVert W \rVert^2
-///   + \frac{\lambda_H}{2} \sum_i \lVert h_i \rVert^2,$$
+/// $$\frac1N \sum_i \ell(W h_i + b, y_i) + \frac{\lambda_W}{2} \lVert W \rVert^2 +
+///   \frac{\lambda_H}{2} \sum_i \lVert h_i \rVert^2,$$
 ///
 /// over the $N$ samples of the batch. The companion code's default is $\lambda_H = 0$ and the
 /// optimiser's weight decay on all weights; where it decays the last layer's features,

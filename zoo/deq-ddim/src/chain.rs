@@ -12,8 +12,8 @@ use crate::Diffusion;
 /// one step is (Song, Meng and Ermon, ICLR 2021, equation 12)
 ///
 /// $$\hat x_0 = \frac{x_t - \sqrt{1 - \bar\alpha_t}\, \epsilon_\theta(x_t, t)}{\sqrt{\bar\alpha_t}},
-///   \qquad x_{t'} = \sqrt{\bar\alpha_{t'}}\, \hat x_0
-///   + \sqrt{1 - \bar\alpha_{t'} - \sigma_t^2}\, \epsilon_\theta(x_t, t) + \sigma_t n_t.$$
+///   \qquad x_{t'} = \sqrt{\bar\alpha_{t'}}\, \hat x_0 +
+///   \sqrt{1 - \bar\alpha_{t'} - \sigma_t^2}\, \epsilon_\theta(x_t, t) + \sigma_t n_t.$$
 ///
 /// All lists are in the order of the steps, the one that starts at $x_T$ first.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,8 +14,8 @@ pub(crate) const PART: usize = 256;
 
 /// Layer norm of rows as long as the gains,
 ///
-/// $$y = \gamma \odot \frac{s - \bar s}{\sqrt{\frac1d \lVert s - \bar s \rVert^2 + \epsilon}}
-///   + \beta, \qquad s = x + r,$$
+/// $$y = \gamma \odot \frac{s - \bar s}{\sqrt{\frac1d \lVert s - \bar s \rVert^2 + \epsilon}} +
+///   \beta, \qquad s = x + r,$$
 ///
 /// with the mean $\bar s$ of a row and an optional residual $r$ (Ba, Kiros and Hinton,
 /// arXiv 1607.06450, equation 4).
