@@ -12,7 +12,8 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const STATE: usize = 8 * 512 * 4;
 
 fn peak(solver: &SolverConfig, steps: usize) -> usize {
-    let device = deq_devices::all()
+    // Flex, as in a build of nothing else: the temporaries of other backends differ from run to run.
+    let device = deq_devices::double_precision()
         .into_iter()
         .find(|device| device.memory_pool_usage().is_none());
     let Some(device) = device else { return 0 };
@@ -50,11 +51,10 @@ fn memory_does_not_grow_with_steps() {
     for solver in solvers {
         peak(&solver, 50); // the first solve also fills the backend's own caches
         let (short, long) = (peak(&solver, 50), peak(&solver, 400));
-        // A state kept at each of the 350 further steps would be 350 of them. The trace has a line
-        // of 32 bytes a step, and ndarray has more or fewer temporaries from run to run.
+        // The trace has a line of 32 bytes per step.
         let grown = long.saturating_sub(short);
         assert!(
-            grown < 8 * STATE,
+            grown < STATE,
             "{solver:?}: {short} bytes at 50 steps, {long} at 400"
         );
     }
