@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, FloatDType, Tensor};
 use deq_solvers::{DriveOptions, Solution, SolveConfig, SolveError, State};
 
-use crate::EquilibriumMap;
 use crate::path::Recorder;
+use crate::{EquilibriumMap, Prepared};
 
 /// The forward solve on plain tensors.
 pub(crate) struct Forward<'a, A, F> {
@@ -21,20 +21,52 @@ impl<A: Module, F> Forward<'_, A, F> {
         config
     }
 
+    /// The solution, and whether the map itself was evaluated on plain arguments on the way to it:
+    /// neither where a prepared one took its place, nor where no step was made.
     pub(crate) fn solve<S: State>(
         &self,
         max_iter: usize,
         options: DriveOptions<'_>,
         start: S,
-    ) -> Result<Solution<S>, SolveError>
+    ) -> Result<(Solution<S>, bool), SolveError>
     where
         F: EquilibriumMap<A, S>,
     {
-        let map = |state| self.map.forward(&self.plain, state);
-        self.capped(max_iter).solve_with(options, map, start)
+        let mut prepared = None;
+        let map = |state| self.evaluate(&mut prepared, state);
+        let solution = self.capped(max_iter).solve_with(options, map, start)?;
+        Ok((solution, matches!(prepared, Some(None))))
     }
 
-    /// The same in inference, and the autodiff device that the map's result is on after all: burn
+    /// The map on plain arguments: prepared at its first evaluation, if it can be.
+    fn evaluate<'a, S: State>(
+        &'a self,
+        prepared: &mut Option<Option<Prepared<'a, S>>>,
+        state: S,
+    ) -> S
+    where
+        F: EquilibriumMap<A, S>,
+    {
+        match prepared.get_or_insert_with(|| self.map.prepare(&self.plain)) {
+            Some(prepared) => prepared(state),
+            None => self.map.forward(&self.plain, state),
+        }
+    }
+
+    /// Refuses a map that captures an autodiff tensor or changes shapes, by one evaluation on plain
+    /// arguments.
+    pub(crate) fn probe<S: State>(&self, state: S) -> Result<(), SolveError>
+    where
+        F: EquilibriumMap<A, S>,
+    {
+        let mut config = SolveConfig::default();
+        config.termination.max_iter = 1;
+        let map = |state| self.map.forward(&self.plain, state);
+        config.solve_with(DriveOptions::default(), map, state)?;
+        Ok(())
+    }
+
+    /// The solution in inference, and the autodiff device that the map's result is on after all: burn
     /// lists a device and its autodiff twin as one, so that a tracked tensor behind a plain one is
     /// not seen before the map is evaluated. The solution is then of no use: the map keeps the state
     /// as it is, which ends the solve at its first step.
@@ -49,11 +81,11 @@ impl<A: Module, F> Forward<'_, A, F> {
         F: EquilibriumMap<A, S>,
     {
         let mut first = Some(args);
-        let mut tracked = None;
+        let (mut tracked, mut prepared) = (None, None);
         let map = |state: S| {
             let Some(args) = first.take() else {
                 return match tracked {
-                    None => self.map.forward(&self.plain, state),
+                    None => self.evaluate(&mut prepared, state),
                     Some(_) => state,
                 };
             };

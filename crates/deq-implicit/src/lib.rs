@@ -55,6 +55,6 @@ pub use deq_solvers::SolveError;
 pub use gradient::{
     Adjoint, Emit, Gradient, Neumann, OnFailure, Phantom, ReuseInverse, Reversible, Unrolled,
 };
-pub use map::{EquilibriumMap, Transpose};
-pub use vjp::{check_transpose, vjp};
+pub use map::{EquilibriumMap, Prepared, Transpose, with_prepare};
+pub use vjp::{check_prepared, check_transpose, vjp};
 pub use warm_start::AdjointMemory;

@@ -1,8 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType, Tensor};
-use deq_solvers::{
-    DriveOptions, InverseJacobian, Observer, SolveConfig, SolveError, SolveStats, State,
-};
+use deq_solvers::{DriveOptions, InverseJacobian, Observer, SolveError, SolveStats, State};
 
 use crate::adjoint::{self, Backward, Feedback};
 use crate::forward::Forward;
@@ -118,7 +116,7 @@ where
             ..Default::default()
         };
         let follows = gradients.iter().any(Gradient::follows_path);
-        let (solution, path) = if follows {
+        let (solution, path, was_evaluated) = if follows {
             let keep = Keep::for_all(&gradients, max_iter);
             let mut recorder = Recorder::new(self.rule(), keep.every, ends);
             let begin = start.clone();
@@ -126,10 +124,10 @@ where
                 self.forward
                     .follow(max_iter, options, begin, keep.double, &mut recorder)?;
             let matrix = start.clone().into_matrix().inner();
-            (solution, Some(recorder.finish(&matrix)))
+            (solution, Some(recorder.finish(&matrix)), max_iter > 0)
         } else {
-            let solution = self.forward.solve(max_iter, options, start.clone())?;
-            (solution, None)
+            let (solution, was_evaluated) = self.forward.solve(max_iter, options, start.clone())?;
+            (solution, None, was_evaluated)
         };
         let mut path = path.map(Vec::into_iter);
         let mut states = Vec::new();
@@ -139,18 +137,19 @@ where
                 inverse: solution.inverse_jacobian.as_ref(),
                 end: path.as_mut().and_then(Iterator::next),
             };
-            states.extend(self.differentiate(gradient, arrival, &start, max_iter)?);
+            states.extend(self.differentiate(gradient, arrival, &start, was_evaluated)?);
         }
         Ok((states, solution.stats))
     }
 
-    /// The states that a gradient returns for one arrival.
+    /// The states that a gradient returns for one arrival. `was_evaluated`: the map itself, on
+    /// plain arguments.
     fn differentiate<S: State>(
         &self,
         gradient: &Gradient,
         arrival: Arrival<'_, S>,
         start: &S,
-        max_iter: usize,
+        was_evaluated: bool,
     ) -> Result<Vec<S>, SolveError>
     where
         F: EquilibriumMap<A, S>,
@@ -176,15 +175,10 @@ where
             }
         };
         let state = self.constant(arrival.state);
-        if max_iter == 0 {
-            // No solve has probed the map for captured tensors, and one inside the backward pass
-            // would dead-lock.
-            let probe = Forward {
-                config: &SolveConfig::default(),
-                plain: self.forward.plain.clone(),
-                map: self.forward.map.clone(),
-            };
-            probe.solve(1, DriveOptions::default(), state.clone())?;
+        if !was_evaluated {
+            // No solve has shown whether it captures tensors, which would dead-lock inside the
+            // backward pass.
+            self.forward.probe(state.clone())?;
         }
         Ok(vec![adjoint::attach(
             self.forward.map.forward(self.args, state),

@@ -3,7 +3,8 @@ use burn::tensor::{Tensor, TensorData};
 use deq::prelude::input;
 
 use crate::error::fits;
-use crate::update::{UpdateBlock, UpdateInputs};
+use crate::prepared::PreparedUpdate;
+use crate::update::UpdateBlock;
 use crate::{Correlation, FlowError};
 
 /// What the map takes to itself: the hidden state `[samples, hidden_dim, h, w]`, and where each
@@ -49,18 +50,27 @@ impl FlowArguments {
     ///
     /// Unless all gradients were asked for, $c$ is a constant here: gradients reach $c'$ through
     /// the head alone.
-    pub fn evaluate(&self, (hidden, coords): MatcherState) -> MatcherState {
-        let coords = if self.all_grad {
-            coords
-        } else {
-            coords.detach()
-        };
-        let [hidden, delta] = self.update(hidden, coords.clone());
-        (hidden, coords + delta)
+    pub fn evaluate(&self, state: MatcherState) -> MatcherState {
+        self.prepare()(state)
     }
 
-    /// The same with gradients through the coordinates, whatever the model was configured for: its
-    /// Jacobian is that of the map as it is solved.
+    /// [`FlowArguments::evaluate`] for many evaluations: kernels are laid out once, and the
+    /// context is convolved once.
+    pub fn prepare(&self) -> impl Fn(MatcherState) -> MatcherState + use<'_> {
+        let block = self.prepared_block();
+        move |(hidden, coords): MatcherState| {
+            let coords = if self.all_grad {
+                coords
+            } else {
+                coords.detach()
+            };
+            let [hidden, delta] = self.step(&block, hidden, coords.clone());
+            (hidden, coords + delta)
+        }
+    }
+
+    /// These arguments with gradients through the coordinates, whatever the model was configured
+    /// for: the Jacobian is that of the map as it is solved.
     #[must_use]
     pub fn with_all_gradients(mut self) -> Self {
         self.all_grad = true;
@@ -69,13 +79,17 @@ impl FlowArguments {
 
     /// The next hidden state, and what is added to the coordinates.
     pub(crate) fn update(&self, hidden: Tensor<4>, coords: Tensor<4>) -> [Tensor<4>; 2] {
-        let inputs = UpdateInputs {
-            context: self.context.val(),
-            correlation: self.correlation.lookup(coords.clone()),
-            flow: coords - self.origin.clone(),
-            attention: self.attention(),
-        };
-        self.update_block.forward(hidden, inputs)
+        self.step(&self.prepared_block(), hidden, coords)
+    }
+
+    fn prepared_block(&self) -> PreparedUpdate {
+        self.update_block
+            .prepare(self.context.val(), self.attention())
+    }
+
+    fn step(&self, block: &PreparedUpdate, hidden: Tensor<4>, coords: Tensor<4>) -> [Tensor<4>; 2] {
+        let flow = coords.clone() - self.origin.clone();
+        block.forward(hidden, flow, self.correlation.lookup(coords))
     }
 
     /// The context features $x$, `[samples, context_dim, h, w]`.

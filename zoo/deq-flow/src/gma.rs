@@ -1,9 +1,10 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
+use deq_kernels::{matmul, softmax};
 
 use crate::init::{Draw, Init};
+use crate::prepared::{PreparedAggregate, packed};
 
 /// Which pixels of the first frame look alike, from its context features: the attention of global
 /// motion aggregation (Jiang and others, *Learning to Estimate Hidden Motions with Global Motion
@@ -34,7 +35,7 @@ impl Attention {
             part.reshape([samples, dim, height * width])
         };
         let query = part(0).swap_dims(1, 2) * (1.0 / (dim as f64).sqrt());
-        softmax(query.matmul(part(dim)), 2)
+        softmax(matmul(query, part(dim)))
     }
 }
 
@@ -58,14 +59,15 @@ impl Aggregate {
 
     /// Motion features `[samples, dim, height, width]`, aggregated by an [`Attention`].
     pub fn forward(&self, attention: Tensor<3>, motion: Tensor<4>) -> Tensor<4> {
-        let [samples, dim, height, width] = motion.dims();
-        let values: Tensor<3> =
-            self.to_v
-                .forward(motion.clone())
-                .reshape([samples, dim, height * width]);
-        let gathered = attention.matmul(values.swap_dims(1, 2)).swap_dims(1, 2);
-        let gathered: Tensor<4> = gathered.reshape([samples, dim, height, width]);
-        let gamma: Tensor<4> = self.gamma.val().reshape([1usize; 4]);
-        motion + gathered * gamma
+        self.prepare(attention).forward(motion)
+    }
+
+    /// The same for many evaluations.
+    pub(crate) fn prepare(&self, attention: Tensor<3>) -> PreparedAggregate {
+        PreparedAggregate {
+            to_v: packed(&self.to_v),
+            gamma: self.gamma.val().reshape([1usize; 4]),
+            attention,
+        }
     }
 }

@@ -64,6 +64,7 @@ mod model;
 mod norm;
 mod padding;
 pub mod parity;
+mod prepared;
 mod preset;
 mod state;
 mod update;

@@ -1,6 +1,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use deq::implicit::with_prepare;
 use deq::prelude::*;
 
 use crate::arguments::{FlowArguments, MatcherState};
@@ -253,8 +254,11 @@ impl DeqFlow {
             None => FlowState::from_flow(origin.zeros_like(), hidden_dim),
         };
         let start = (start.hidden, origin + start.flow);
-        let map = |arguments: &FlowArguments, state: MatcherState| arguments.evaluate(state);
-        Ok(self.deq.solve_with(options, arguments, start, map)?)
+        let map = with_prepare(
+            |arguments: &FlowArguments, state: MatcherState| arguments.evaluate(state),
+            |arguments: &FlowArguments| Box::new(arguments.prepare()),
+        );
+        Ok(self.deq.solve_map(options, arguments, start, map)?)
     }
 
     /// A state's flow at full resolution.

@@ -1,11 +1,11 @@
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid, tanh};
 
 use crate::FlowConfig;
 use crate::gma::Aggregate;
 use crate::init::{Draw, Init};
+use crate::prepared::{PreparedEncoder, PreparedGru, PreparedHead, PreparedUpdate, packed};
 
 /// The recurrent matcher inside the equilibrium: from correlation and flow to motion features,
 /// from these and the context to the next hidden state, and from that to a correction of the flow.
@@ -21,19 +21,6 @@ pub struct UpdateBlock {
     pub flow_head: FlowHead,
 }
 
-/// What an [`UpdateBlock`] is given beside its hidden state.
-#[derive(Clone, Debug)]
-pub(crate) struct UpdateInputs {
-    /// `[samples, context_dim, height, width]`.
-    pub(crate) context: Tensor<4>,
-    /// What was looked up, `[samples, planes, height, width]`.
-    pub(crate) correlation: Tensor<4>,
-    /// `[samples, 2, height, width]`.
-    pub(crate) flow: Tensor<4>,
-    /// In models with global motion aggregation.
-    pub(crate) attention: Option<Tensor<3>>,
-}
-
 impl UpdateBlock {
     pub(crate) fn new(config: &FlowConfig, init: &mut Init<'_>) -> Self {
         let motion = config.motion.out;
@@ -47,16 +34,20 @@ impl UpdateBlock {
         }
     }
 
-    /// The next hidden state, and the correction of the flow `[samples, 2, height, width]`.
-    pub(crate) fn forward(&self, hidden: Tensor<4>, inputs: UpdateInputs) -> [Tensor<4>; 2] {
-        let motion = self.encoder.forward(inputs.flow, inputs.correlation);
-        let mut parts = vec![inputs.context, motion.clone()];
-        if let (Some(gma), Some(attention)) = (&self.gma, inputs.attention) {
-            parts.push(gma.forward(attention, motion));
+    /// The block for many evaluations under one context `[samples, context_dim, height, width]` and,
+    /// in models with global motion aggregation, one attention.
+    pub(crate) fn prepare(
+        &self,
+        context: Tensor<4>,
+        attention: Option<Tensor<3>>,
+    ) -> PreparedUpdate {
+        let gma = self.gma.as_ref().zip(attention);
+        PreparedUpdate {
+            encoder: self.encoder.prepare(),
+            gma: gma.map(|(gma, attention)| gma.prepare(attention)),
+            gru: self.gru.prepare(context),
+            flow_head: self.flow_head.prepare(),
         }
-        let hidden = self.gru.forward(hidden, Tensor::cat(parts, 1));
-        let delta = self.flow_head.forward(hidden.clone());
-        [hidden, delta]
     }
 }
 
@@ -95,12 +86,17 @@ impl MotionEncoder {
     /// `[samples, motion.out, height, width]`, from flow `[samples, 2, …]` and correlation
     /// `[samples, planes, …]`.
     pub fn forward(&self, flow: Tensor<4>, correlation: Tensor<4>) -> Tensor<4> {
-        let c = relu(self.convc1.forward(correlation));
-        let c = relu(self.convc2.forward(c));
-        let f = relu(self.convf1.forward(flow.clone()));
-        let f = relu(self.convf2.forward(f));
-        let joined = relu(self.conv.forward(Tensor::cat(vec![c, f], 1)));
-        Tensor::cat(vec![joined, flow], 1)
+        self.prepare().forward(flow, correlation)
+    }
+
+    fn prepare(&self) -> PreparedEncoder {
+        PreparedEncoder {
+            convc1: packed(&self.convc1),
+            convc2: packed(&self.convc2),
+            convf1: packed(&self.convf1),
+            convf2: packed(&self.convf2),
+            conv: packed(&self.conv),
+        }
     }
 }
 
@@ -140,18 +136,19 @@ impl SepConvGru {
     }
 
     /// The next hidden state, from `h` and the input `x`.
+    ///
+    /// # Panics
+    /// When `x` has not the channels that the unit was built for.
     pub fn forward(&self, h: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
-        let h = gated([&self.convz1, &self.convr1, &self.convq1], h, &x);
-        gated([&self.convz2, &self.convr2, &self.convq2], h, &x)
+        self.prepare(x).forward(h, None)
     }
-}
 
-fn gated([convz, convr, convq]: [&Conv2d; 3], h: Tensor<4>, x: &Tensor<4>) -> Tensor<4> {
-    let hx = Tensor::cat(vec![h.clone(), x.clone()], 1);
-    let z = sigmoid(convz.forward(hx.clone()));
-    let r = sigmoid(convr.forward(hx));
-    let q = tanh(convq.forward(Tensor::cat(vec![r * h.clone(), x.clone()], 1)));
-    h * (z.clone().neg() + 1.0) + z * q
+    /// The unit for many evaluations, in which the first channels of $x$ stay the same.
+    fn prepare(&self, known: Tensor<4>) -> PreparedGru {
+        let along_rows = [&self.convz1, &self.convr1, &self.convq1];
+        let along_columns = [&self.convz2, &self.convr2, &self.convq2];
+        PreparedGru::new([along_rows, along_columns], known)
+    }
 }
 
 /// From the hidden state to the correction of the flow.
@@ -173,6 +170,13 @@ impl FlowHead {
 
     /// `[samples, 2, height, width]`.
     pub fn forward(&self, hidden: Tensor<4>) -> Tensor<4> {
-        self.conv2.forward(relu(self.conv1.forward(hidden)))
+        self.prepare().forward(hidden)
+    }
+
+    fn prepare(&self) -> PreparedHead {
+        PreparedHead {
+            conv1: packed(&self.conv1),
+            conv2: packed(&self.conv2),
+        }
     }
 }

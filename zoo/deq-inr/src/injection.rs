@@ -3,6 +3,7 @@ use std::f64::consts::PI;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
+use deq_kernels::{exp, sin};
 
 use crate::Filter;
 use crate::config::InrConfig;
@@ -61,12 +62,12 @@ impl Injection {
         let u = self.x_map.forward(coords.clone());
         let u = match self.filter {
             Filter::SirenLike {} => u,
-            Filter::Fourier {} | Filter::Gabor { .. } => u.sin(),
+            Filter::Fourier {} | Filter::Gabor { .. } => sin(u),
         };
         let u = match (&self.mu, &self.gamma) {
             (Some(mu), Some(gamma)) => {
                 let distances = squared_distances(coords, mu.val());
-                u * (distances * gamma.val().unsqueeze() * -0.5).exp()
+                u * exp(distances * gamma.val().unsqueeze() * -0.5)
             }
             _ => u,
         };

@@ -1,6 +1,7 @@
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
+use deq_kernels::{Activation, PackedLinear, add_activation, linear, sin};
 
 use crate::Filter;
 use crate::config::InrConfig;
@@ -42,7 +43,7 @@ impl Mfn {
     pub fn first(&self, injection: Tensor<2>) -> Tensor<2> {
         match self.filter {
             Filter::Fourier {} | Filter::Gabor { .. } => injection,
-            Filter::SirenLike {} => injection.sin(),
+            Filter::SirenLike {} => sin(injection),
         }
     }
 
@@ -51,11 +52,47 @@ impl Mfn {
     pub fn forward(&self, first: Tensor<2>, injections: &[Tensor<2>], z: Tensor<2>) -> Tensor<2> {
         let layers = self.layers.iter().zip(injections);
         layers.fold(z + first, |z, (layer, u)| {
-            let z = layer.z_map.forward(z);
+            let (weight, bias) = layer.weights();
+            let z = linear(z, weight, bias, None);
             match self.filter {
                 Filter::Fourier {} | Filter::Gabor { .. } => u.clone() * z,
-                Filter::SirenLike {} => (z + u.clone()).sin(),
+                Filter::SirenLike {} => add_activation(z, u.clone(), Activation::Sin),
             }
         })
+    }
+
+    /// [`Mfn::forward`] for injections that stay the same, with the weights laid out once.
+    pub fn prepare(
+        &self,
+        first: Tensor<2>,
+        injections: &[Tensor<2>],
+    ) -> impl Fn(Tensor<2>) -> Tensor<2> + use<> {
+        let filter = self.filter;
+        let layers = self.layers.iter().zip(injections).map(|(layer, u)| {
+            let (weight, bias) = layer.weights();
+            match (filter, bias) {
+                (Filter::SirenLike {}, Some(bias)) => (
+                    PackedLinear::new(weight, None),
+                    u.clone() + bias.unsqueeze(),
+                ),
+                (_, bias) => (PackedLinear::new(weight, bias), u.clone()),
+            }
+        });
+        let layers: Vec<_> = layers.collect();
+        move |z: Tensor<2>| {
+            layers
+                .iter()
+                .fold(z + first.clone(), |z, (layer, u)| match filter {
+                    Filter::Fourier {} | Filter::Gabor { .. } => u.clone() * layer.forward(z, None),
+                    Filter::SirenLike {} => layer.forward_add(z, u.clone(), Some(Activation::Sin)),
+                })
+        }
+    }
+}
+
+impl MfnLayer {
+    fn weights(&self) -> (Tensor<2>, Option<Tensor<1>>) {
+        let Linear { weight, bias } = &self.z_map;
+        (weight.val(), bias.as_ref().map(Param::val))
     }
 }

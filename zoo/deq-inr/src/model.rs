@@ -1,6 +1,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
+use deq::implicit::with_prepare;
 use deq::prelude::*;
 
 use crate::config::{InrConfig, InrError, fits};
@@ -114,11 +115,11 @@ impl Inr {
         type Args = (Mfn, Param<Tensor<2>>, Vec<Param<Tensor<2>>>);
         let injections: Vec<_> = injections.into_iter().map(input).collect();
         let args: Args = (self.f.clone(), input(first), injections);
-        let map = |(f, first, injections): &Args, z| {
-            let injections: Vec<_> = injections.iter().map(Param::val).collect();
-            f.forward(first.val(), &injections, z)
-        };
-        let solved = self.deq.solve_with(options, &args, start, map)?;
+        let map = with_prepare(
+            |(f, first, injections): &Args, z| f.forward(first.val(), &values(injections), z),
+            |(f, first, injections): &Args| Box::new(f.prepare(first.val(), &values(injections))),
+        );
+        let solved = self.deq.solve_map(options, &args, start, map)?;
         let z = solved.last().clone();
         Ok(InrOutput {
             output: self.output_map.forward(z.clone()),
@@ -127,4 +128,8 @@ impl Inr {
             states: solved.into_states(),
         })
     }
+}
+
+fn values(injections: &[Param<Tensor<2>>]) -> Vec<Tensor<2>> {
+    injections.iter().map(Param::val).collect()
 }

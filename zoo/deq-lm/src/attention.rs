@@ -1,12 +1,12 @@
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
+use deq_kernels::{PackedLinear, attention, matmul, softmax};
 
 use crate::config::{Architecture, LmConfig};
 use crate::dropout::BlockMasks;
 use crate::init::Init;
-use crate::normalise::{effective, standardise};
+use crate::normalise::{effective, normalised, packed, standardised_sum};
 
 /// Causal attention with relative positions and memory (Transformer-XL: Dai and others, ACL 2019,
 /// section 3.3), with an injection into queries, keys and values. Between query $i$ and key $j$ of
@@ -83,49 +83,34 @@ impl Attention {
         keys_of_heads.permute([0, 2, 3, 1])
     }
 
-    /// `z` is `[batch, queries, width]`, `memory` what precedes it, `injection`
+    /// The layer for many evaluations. `memory` is what precedes the state, `injection`
     /// `[batch, keys, 3 · heads · d_head]`, `mask` `[1, 1, queries, keys]`.
-    pub(crate) fn forward(
-        &self,
-        z: Tensor<3>,
+    pub(crate) fn prepare<'a>(
+        &'a self,
         memory: Option<&Tensor<3>>,
         injection: Tensor<3>,
         position_keys: Tensor<4>,
         mask: Tensor<4>,
-        dropout: &BlockMasks,
-    ) -> Tensor<3> {
+        dropout: &'a BlockMasks,
+    ) -> PreparedAttention<'a> {
         let [heads, size] = self.heads;
-        let [batch, queries, _] = z.dims();
-        let context = match memory {
-            Some(memory) => Tensor::cat(vec![memory.clone(), z.clone()], 1),
-            None => z.clone(),
-        };
-        let [_, keys, _] = context.dims();
-        let context = match &self.ln1 {
-            Some(norm) => norm.forward(context),
-            None => context,
-        };
-        let [query, key, value] = self.split(self.qkv_net.forward(context) + injection);
-        let query = query.narrow(2, keys - queries, queries);
-
-        let bias = |bias: &Param<Tensor<2>>| bias.val().reshape([1, heads, 1, size]);
-        let content = query.clone() + bias(&self.r_w_bias);
-        let content = content.matmul(key.swap_dims(2, 3));
-        let position = query + bias(&self.r_r_bias);
-        let position = relative_shift(position.matmul(position_keys));
-        let scores = (content + position) * (1.0 / (size as f64).sqrt()) + mask;
-
-        let attention = dropout.attention.apply(softmax(scores, 3));
-        let attended = attention.matmul(value).swap_dims(1, 2);
-        let attended = attended.reshape([batch, queries, heads * size]);
-        let attended = match &self.ln2 {
-            Some(norm) => norm.forward(attended),
-            None => attended,
-        };
-        let output = dropout.attended.apply(self.o_net.forward(attended)) + z;
-        match self.architecture {
-            Architecture::PreNorm => output,
-            Architecture::PostNorm => standardise(output),
+        let [_, _, queries, keys] = mask.dims();
+        let remembered = keys - queries;
+        let qkv_net = packed(&self.qkv_net);
+        let past = memory.map(|memory| {
+            let injection = injection.clone().narrow(1, 0, remembered);
+            let memory = normalised(self.ln1.as_ref(), memory.clone());
+            qkv_net.forward_add(memory, injection, None)
+        });
+        PreparedAttention {
+            layer: self,
+            qkv_net,
+            o_net: packed(&self.o_net),
+            past,
+            injection: injection.narrow(1, remembered, queries),
+            position_keys: position_keys.reshape([heads, size, keys]),
+            mask,
+            dropout,
         }
     }
 
@@ -146,6 +131,74 @@ impl Attention {
                 .swap_dims(1, 2),
         };
         [part(0), part(1), part(2)]
+    }
+}
+
+/// An [`Attention`] with its weights laid out, and everything computed that does not depend on $z$.
+pub(crate) struct PreparedAttention<'a> {
+    layer: &'a Attention,
+    qkv_net: PackedLinear,
+    o_net: PackedLinear,
+    /// Queries, keys and values of what is remembered, with its injection.
+    past: Option<Tensor<3>>,
+    /// The injection at the state's own positions.
+    injection: Tensor<3>,
+    /// `[heads, d_head, keys]`.
+    position_keys: Tensor<3>,
+    mask: Tensor<4>,
+    dropout: &'a BlockMasks,
+}
+
+impl PreparedAttention<'_> {
+    /// `z` is `[batch, queries, width]`.
+    pub(crate) fn forward(&self, z: Tensor<3>) -> Tensor<3> {
+        let layer = self.layer;
+        let [heads, size] = layer.heads;
+        let [batch, queries, _] = z.dims();
+        let read = normalised(layer.ln1.as_ref(), z.clone());
+        let new = self.qkv_net.forward_add(read, self.injection.clone(), None);
+        let joined = match &self.past {
+            Some(past) => Tensor::cat(vec![past.clone(), new], 1),
+            None => new,
+        };
+        let [_, keys, _] = joined.dims();
+        let [query, key, value] = layer.split(joined);
+        let query = query.narrow(2, keys - queries, queries);
+
+        let bias = |bias: &Param<Tensor<2>>| bias.val().reshape([1, heads, 1, size]);
+        let scale = 1.0 / (size as f64).sqrt();
+        let position = self.position_scores(query.clone() + bias(&layer.r_r_bias));
+        let scores = relative_shift(position) * scale + self.mask.clone();
+        let content = query + bias(&layer.r_w_bias);
+        let attended = match self.dropout.attention.factors() {
+            None => attention(content, key, value, Some(scores), scale),
+            Some(_) => {
+                let scores = matmul(content, key.swap_dims(2, 3)) * scale + scores;
+                matmul(self.dropout.attention.apply(softmax(scores)), value)
+            }
+        };
+        let attended = attended.swap_dims(1, 2);
+        let attended = attended.reshape([batch, queries, heads * size]);
+        let attended = normalised(layer.ln2.as_ref(), attended);
+        let output = self.o_net.forward(attended, None);
+        let output = self.dropout.attended.apply(output);
+        match layer.architecture {
+            Architecture::PreNorm => output + z,
+            Architecture::PostNorm => standardised_sum(output, z),
+        }
+    }
+
+    /// The queries' products with the keys of distances, which all samples share: one product a
+    /// head.
+    fn position_scores(&self, query: Tensor<4>) -> Tensor<4> {
+        let [batch, heads, queries, size] = query.dims();
+        let [_, _, keys] = self.position_keys.dims();
+        let query: Tensor<3> = query
+            .swap_dims(0, 1)
+            .reshape([heads, batch * queries, size]);
+        let scores = matmul(query, self.position_keys.clone());
+        let scores: Tensor<4> = scores.reshape([heads, batch, queries, keys]);
+        scores.swap_dims(0, 1)
     }
 }
 

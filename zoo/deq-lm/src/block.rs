@@ -133,6 +133,12 @@ impl Arguments {
 
     /// One evaluation of the map at `z`, `[batch, length, width]`.
     pub fn evaluate(&self, z: Tensor<3>) -> Tensor<3> {
+        self.prepare()(z)
+    }
+
+    /// [`Arguments::evaluate`] for many evaluations: the weights are laid out once, and what does
+    /// not depend on the state is computed once.
+    pub fn prepare(&self) -> impl Fn(Tensor<3>) -> Tensor<3> + use<'_> {
         let blocks = self
             .decoder
             .attentions()
@@ -140,16 +146,22 @@ impl Arguments {
             .zip(self.decoder.feed_forwards())
             .zip(&self.position_keys)
             .zip(&self.dropout);
-        blocks.fold(z, |z, (((attention, feed_forward), keys), dropout)| {
-            let z = attention.forward(
-                z,
-                self.memory.as_ref(),
-                self.injection.val(),
-                keys.val(),
-                self.mask.clone(),
-                dropout,
-            );
-            feed_forward.forward(z, dropout)
-        })
+        let blocks: Vec<_> = blocks
+            .map(|(((attention, feed_forward), keys), dropout)| {
+                let attention = attention.prepare(
+                    self.memory.as_ref(),
+                    self.injection.val(),
+                    keys.val(),
+                    self.mask.clone(),
+                    dropout,
+                );
+                (attention, feed_forward.prepare(dropout))
+            })
+            .collect();
+        move |z: Tensor<3>| {
+            blocks.iter().fold(z, |z, (attention, feed_forward)| {
+                feed_forward.forward(attention.forward(z))
+            })
+        }
     }
 }

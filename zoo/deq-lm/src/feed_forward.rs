@@ -1,12 +1,12 @@
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use deq_kernels::{Activation, PackedLinear};
 
 use crate::config::{Architecture, LmConfig};
 use crate::dropout::BlockMasks;
 use crate::init::Init;
-use crate::normalise::{effective, standardise};
+use crate::normalise::{effective, normalised, packed, standardised_sum};
 
 /// A feed-forward layer on every position: `ff2_net` of the rectified `ff1_net`, plus its input.
 /// The pre-norm form normalises what `ff1_net` reads, the post-norm form the sum.
@@ -39,17 +39,35 @@ impl FeedForward {
         }
     }
 
-    pub(crate) fn forward(&self, x: Tensor<3>, dropout: &BlockMasks) -> Tensor<3> {
-        let hidden = match &self.ln {
-            Some(norm) => norm.forward(x.clone()),
-            None => x.clone(),
-        };
-        let hidden = relu(self.ff1_net.forward(hidden));
-        let hidden = dropout.hidden.apply(hidden);
-        let output = dropout.output.apply(self.ff2_net.forward(hidden)) + x;
-        match self.ln {
-            Some(_) => output,
-            None => standardise(output),
+    /// The layer for many evaluations.
+    pub(crate) fn prepare<'a>(&'a self, dropout: &'a BlockMasks) -> PreparedFeedForward<'a> {
+        PreparedFeedForward {
+            layer: self,
+            ff1_net: packed(&self.ff1_net),
+            ff2_net: packed(&self.ff2_net),
+            dropout,
+        }
+    }
+}
+
+/// A [`FeedForward`] with its weights laid out.
+pub(crate) struct PreparedFeedForward<'a> {
+    layer: &'a FeedForward,
+    ff1_net: PackedLinear,
+    ff2_net: PackedLinear,
+    dropout: &'a BlockMasks,
+}
+
+impl PreparedFeedForward<'_> {
+    pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let hidden = normalised(self.layer.ln.as_ref(), x.clone());
+        let hidden = self.ff1_net.forward(hidden, Some(Activation::Relu));
+        let hidden = self.dropout.hidden.apply(hidden);
+        let output = self.ff2_net.forward(hidden, None);
+        let output = self.dropout.output.apply(output);
+        match self.layer.ln {
+            Some(_) => output + x,
+            None => standardised_sum(output, x),
         }
     }
 }

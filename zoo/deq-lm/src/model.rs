@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
+use deq::implicit::with_prepare;
 use deq::prelude::*;
 use deq::solvers::Observer;
 use rand::rngs::StdRng;
@@ -184,8 +185,11 @@ impl LanguageModel {
             observer,
             ..Default::default()
         };
-        let map = |arguments: &Arguments, z: Tensor<3>| arguments.evaluate(z);
-        let solved = self.deq.solve_with(options, &arguments, start, map)?;
+        let map = with_prepare(
+            |arguments: &Arguments, z: Tensor<3>| arguments.evaluate(z),
+            |arguments: &Arguments| Box::new(arguments.prepare()),
+        );
+        let solved = self.deq.solve_map(options, &arguments, start, map)?;
         let stats = solved.stats.clone();
         let z = solved.last().clone();
         Ok(LmOutput {

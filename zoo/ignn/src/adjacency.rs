@@ -2,6 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use burn::module::Module;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorCreationOptions, TensorData};
+use deq_kernels::{Activation, SparseMatrix};
 
 use crate::error::fits;
 use crate::{Graph, GraphError, IgnnError};
@@ -32,6 +33,8 @@ pub struct Adjacency {
 #[derive(Debug)]
 struct Host {
     graph: Graph,
+    /// $A^\top$, for devices with a kernel for sparse products.
+    transposed: SparseMatrix,
     radius: OnceLock<f64>,
 }
 
@@ -47,6 +50,11 @@ impl Adjacency {
             weights.push(0.0);
         }
         let edges = list.len();
+        let entries = list.iter().zip(&weights);
+        let entries: Vec<_> = entries
+            .map(|(&(from, to), &weight)| (to, from, f64::from(weight)))
+            .collect();
+        let transposed = SparseMatrix::new([graph.nodes(); 2], &entries);
         let indices = |values: Vec<i64>| {
             Tensor::<1, Int>::from_data(TensorData::new(values, [edges]), &options.device)
         };
@@ -60,6 +68,7 @@ impl Adjacency {
                 .then(|| Tensor::from_data(TensorData::new(weights, [edges, 1]), options.clone())),
             host: Arc::new(Host {
                 graph,
+                transposed,
                 radius: OnceLock::new(),
             }),
         }
@@ -81,19 +90,47 @@ impl Adjacency {
     /// $A^\top Y$ for one row a node, `[nodes, features]`: each node's sum of its in-neighbours'
     /// rows, weighted by the edges. In the paper's layout, with nodes as columns, this is $X A$.
     ///
-    /// Work grows with edges × features, on every device: rows are gathered along the edges'
-    /// starts and added up at their ends, in parts of at most 64 MiB and 32,768 edges. Sums on a GPU may be taken in
-    /// another order from call to call.
+    /// Work grows with edges × features, on every device. On flex it is a product of a sparse
+    /// matrix; elsewhere rows are gathered along the edges' starts and added up at their ends, in
+    /// parts of at most 64 MiB and 32,768 edges. Sums on a GPU may be taken in another order from
+    /// call to call.
     ///
     /// # Panics
     /// When the number of rows is not that of the nodes.
     pub fn propagate(&self, rows: Tensor<2>) -> Tensor<2> {
-        let [nodes, features] = rows.dims();
+        self.check(&rows);
+        let transposed = &self.host.transposed;
+        transposed.multiply_or(rows, |rows| self.gather(rows))
+    }
+
+    /// `activation` of $A^\top Y + B$: [`Adjacency::propagate`] of $Y$, plus an addend of its
+    /// shape.
+    ///
+    /// # Panics
+    /// As [`Adjacency::propagate`], and when the addend has another shape.
+    pub(crate) fn propagate_add(
+        &self,
+        rows: Tensor<2>,
+        addend: Tensor<2>,
+        activation: Option<Activation>,
+    ) -> Tensor<2> {
+        self.check(&rows);
+        let transposed = &self.host.transposed;
+        transposed.multiply_add_or(rows, addend, activation, |rows| self.gather(rows))
+    }
+
+    fn check(&self, rows: &Tensor<2>) {
+        let [nodes, _] = rows.dims();
         assert_eq!(
             nodes,
             self.graph().nodes(),
             "propagate takes one row a node"
         );
+    }
+
+    /// The product from burn's operations.
+    fn gather(&self, rows: Tensor<2>) -> Tensor<2> {
+        let [_, features] = rows.dims();
         let [edges] = self.sources.dims();
         let most = (MESSAGE_ELEMENTS / features.max(1)).clamp(1, ROWS);
         let mut sums = rows.zeros_like();

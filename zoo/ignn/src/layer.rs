@@ -4,7 +4,6 @@
 )]
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
 use deq::prelude::*;
 use deq::regularizers::spectral_radius;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::fits;
 use crate::init::Init;
+use crate::map::{Args, map, prepare};
 use crate::projection::project;
 use crate::{Adjacency, Architecture, IgnnConfig, IgnnError};
 
@@ -33,10 +33,10 @@ pub enum Activation {
 }
 
 impl Activation {
-    fn apply(self, rows: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn kernel(self) -> Option<deq_kernels::Activation> {
         match self {
-            Self::Relu => relu(rows),
-            Self::Identity => rows,
+            Self::Relu => Some(deq_kernels::Activation::Relu),
+            Self::Identity => None,
         }
     }
 }
@@ -148,24 +148,14 @@ impl ImplicitGraph {
             Architecture::Node { .. } => injection.zeros_like(),
             Architecture::Deep {} | Architecture::Graph { .. } => injection.clone(),
         };
-        type Args = (Param<Tensor<2>>, Param<Tensor<2>>, Adjacency);
         let args: Args = (
             input(weight.clone().transpose()),
             input(injection),
             adjacency.clone(),
         );
-        let activation = self.activation;
-        let map = move |(weight, injection, adjacency): &Args, state: Tensor<2>| {
-            evaluate(
-                activation,
-                &weight.val(),
-                &injection.val(),
-                adjacency,
-                state,
-            )
-        };
+        let map = map(self.activation);
         let start = start.transpose().inner();
-        let solved = self.deq.solve_with(options, &args, start, map)?;
+        let solved = self.deq.solve_map(options, &args, start, map)?;
         Ok(LayerOutput {
             input: features,
             weight,
@@ -185,7 +175,7 @@ impl ImplicitGraph {
         let (layer, adjacency) = (self.valid(), adjacency.valid());
         let weight = layer.effective_weight(&adjacency).transpose();
         let injection = layer.injection(&adjacency, features.inner());
-        let map = |state| evaluate(layer.activation, &weight, &injection, &adjacency, state);
+        let map = prepare(layer.activation, weight, injection, &adjacency);
         Ok(config.solve(map, start.inner())?.state)
     }
 
@@ -206,9 +196,9 @@ impl ImplicitGraph {
         let [hidden, nodes] = state.dims();
         // Hidden units depend on each other, so that all of them are one sample here.
         let map = |adjacency: &Adjacency, row: Tensor<2>| {
-            let state = row.reshape([hidden, nodes]);
-            evaluate(layer.activation, &weight, &injection, adjacency, state)
-                .reshape([1, hidden * nodes])
+            let (weight, injection) = (weight.clone(), injection.clone());
+            let evaluate = prepare(layer.activation, weight, injection, adjacency);
+            evaluate(row.reshape([hidden, nodes])).reshape([1, hidden * nodes])
         };
         let row = state.inner().reshape([1, hidden * nodes]);
         let found = spectral_radius(&adjacency, map, &row, iterations);
@@ -274,18 +264,4 @@ impl ImplicitGraph {
         let bound = self.kappa? / self.radius(adjacency);
         project(&self.W.val(), bound)
     }
-}
-
-/// $\varphi(W X A + b)$, from $W^\top$ and $b^\top$.
-fn evaluate(
-    activation: Activation,
-    weight: &Tensor<2>,
-    injection: &Tensor<2>,
-    adjacency: &Adjacency,
-    state: Tensor<2>,
-) -> Tensor<2> {
-    // One row a node within, so that messages are gathered row by row.
-    let rows = state.transpose().matmul(weight.clone());
-    let rows = adjacency.propagate(rows) + injection.clone();
-    activation.apply(rows).transpose()
 }

@@ -37,6 +37,7 @@ mod error;
 mod graph;
 mod init;
 mod layer;
+mod map;
 mod metrics;
 mod model;
 pub mod parity;

@@ -2,12 +2,13 @@ use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use deq_kernels::PackedConv2d;
 
 use crate::MdeqConfig;
 use crate::init::{Draw, Init};
+use crate::prepared::{PreparedNorm, packed};
 
 /// What branch `from` adds to branch `to` in the fusion.
 #[derive(Module, Debug)]
@@ -51,7 +52,31 @@ pub struct ConvNorm {
 impl ConvNorm {
     /// The norm of the convolution.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.gnorm.forward(self.conv.forward(x))
+        self.prepare().forward(x)
+    }
+
+    fn prepare(&self) -> PreparedConvNorm {
+        PreparedConvNorm {
+            conv: packed(&self.conv),
+            norm: PreparedNorm::new(&self.gnorm),
+        }
+    }
+}
+
+/// A [`ConvNorm`] for many evaluations.
+struct PreparedConvNorm {
+    conv: PackedConv2d,
+    norm: PreparedNorm,
+}
+
+impl PreparedConvNorm {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(self.conv.forward(x, None))
+    }
+
+    /// The rectified norm.
+    fn relu(&self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.relu(self.conv.forward(x, None))
     }
 }
 
@@ -86,19 +111,41 @@ impl Fusion {
 
     /// `from`'s value at `to`'s resolution and with `to`'s channels.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Up(up) => {
-                let x = up.net.forward(x);
-                let [_, _, height, width] = x.dims();
-                let size = [height * up.factor, width * up.factor];
-                let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
-                interpolate(x, nearest.with_output_size(size))
-            }
-            Self::Down(down) => {
-                let mut steps = down.net.iter();
-                let first = steps.next().map(|step| step.forward(x.clone()));
-                steps.fold(first.unwrap_or(x), |x, step| step.forward(relu(x)))
-            }
+        self.prepare().forward(x)
+    }
+
+    /// [`Fusion::forward`] for many evaluations.
+    pub(crate) fn prepare(&self) -> PreparedFusion {
+        let (net, factor) = match self {
+            Self::Up(up) => (std::slice::from_ref(&up.net), up.factor),
+            Self::Down(down) => (down.net.as_slice(), 1),
+        };
+        PreparedFusion {
+            net: net.iter().map(ConvNorm::prepare).collect(),
+            factor,
         }
+    }
+}
+
+/// A [`Fusion`] for many evaluations.
+pub(crate) struct PreparedFusion {
+    net: Vec<PreparedConvNorm>,
+    /// How often each value is repeated, down and across.
+    factor: usize,
+}
+
+impl PreparedFusion {
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let Some((last, others)) = self.net.split_last() else {
+            return x;
+        };
+        let x = last.forward(others.iter().fold(x, |x, step| step.relu(x)));
+        if self.factor == 1 {
+            return x;
+        }
+        let [_, _, height, width] = x.dims();
+        let size = [height * self.factor, width * self.factor];
+        let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
+        interpolate(x, nearest.with_output_size(size))
     }
 }

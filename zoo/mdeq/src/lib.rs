@@ -41,6 +41,7 @@ mod map;
 mod model;
 pub mod parity;
 mod post;
+mod prepared;
 mod residual;
 mod segmentation;
 mod stem;

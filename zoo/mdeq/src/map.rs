@@ -75,23 +75,44 @@ impl MultiscaleMap {
 
     /// One evaluation: `z` has one tensor a branch, `[samples, channels, height, width]`.
     pub fn forward(&self, z: Vec<Tensor<4>>, injection: Tensor<4>) -> Vec<Tensor<4>> {
+        self.prepare(injection)(z)
+    }
+
+    /// [`MultiscaleMap::forward`] for many evaluations under one injection, with the kernels laid
+    /// out once.
+    pub fn prepare(
+        &self,
+        injection: Tensor<4>,
+    ) -> impl Fn(Vec<Tensor<4>>) -> Vec<Tensor<4>> + use<> {
         let mut injection = Some(injection);
-        let branches = self.branches.iter().zip(z);
-        let blocks: Vec<Tensor<4>> = branches
-            .map(|(branch, z)| branch.forward(z, injection.take()))
+        let branches = self.branches.iter();
+        let branches: Vec<_> = branches
+            .map(|branch| branch.prepare(injection.take()))
             .collect();
-        if self.fuse_layers.is_empty() {
-            return blocks;
-        }
         let rows = self.fuse_layers.iter().zip(&self.post_fuse_layers);
-        rows.map(|(row, post)| {
-            let parts = row.iter().zip(&blocks).map(|(fusion, y)| match fusion {
-                Some(fusion) => fusion.forward(y.clone()),
-                None => y.clone(),
+        let rows: Vec<_> = rows
+            .map(|(row, post)| {
+                let row = row
+                    .iter()
+                    .map(|fusion| fusion.as_ref().map(Fusion::prepare));
+                (row.collect::<Vec<_>>(), post.prepare())
+            })
+            .collect();
+        move |z: Vec<Tensor<4>>| {
+            let blocks = branches.iter().zip(z).map(|(branch, z)| branch(z));
+            let blocks: Vec<Tensor<4>> = blocks.collect();
+            if rows.is_empty() {
+                return blocks;
+            }
+            let fused = rows.iter().map(|(row, post)| {
+                let parts = row.iter().zip(&blocks).map(|(fusion, y)| match fusion {
+                    Some(fusion) => fusion.forward(y.clone()),
+                    None => y.clone(),
+                });
+                let sum = parts.reduce(|sum, part| sum + part);
+                post(sum.expect("every row has its own branch in it"))
             });
-            let sum = parts.reduce(|sum, part| sum + part);
-            post.forward(sum.expect("every row has its own branch in it"))
-        })
-        .collect()
+            fused.collect()
+        }
     }
 }

@@ -1,6 +1,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Shape, Tensor};
+use deq::implicit::with_prepare;
 use deq::prelude::*;
 
 use crate::error::fits;
@@ -170,8 +171,11 @@ impl Mdeq {
         let start: Vec<Tensor<4>> = shapes.into_iter().map(zeros).collect();
         let args = (self.full_stage.clone(), injection);
         type Args = (MultiscaleMap, Tensor<4>);
-        let map = |(f, injection): &Args, z: Vec<Tensor<4>>| f.forward(z, injection.clone());
-        Ok(self.deq.solve_with(options, &args, start, map)?)
+        let map = with_prepare(
+            |(f, injection): &Args, z| f.forward(z, injection.clone()),
+            |(f, injection): &Args| Box::new(f.prepare(injection.clone())),
+        );
+        Ok(self.deq.solve_map(options, &args, start, map)?)
     }
 
     /// The logits `[samples, classes]` of a state.

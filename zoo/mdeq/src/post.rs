@@ -2,10 +2,11 @@ use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use deq_kernels::relu;
 
 use crate::MdeqConfig;
 use crate::init::{Draw, Init};
+use crate::prepared::{PreparedNorm, packed};
 
 /// What follows the fusion at each resolution: $\mathrm{GN}(W\, \mathrm{ReLU}(y))$ with a 1×1
 /// convolution, and half as many groups as elsewhere.
@@ -32,6 +33,12 @@ impl PostFusion {
 
     /// The new state of the branch.
     pub fn forward(&self, y: Tensor<4>) -> Tensor<4> {
-        self.gnorm.forward(self.conv.forward(relu(y)))
+        self.prepare()(y)
+    }
+
+    /// [`PostFusion::forward`] for many evaluations.
+    pub(crate) fn prepare(&self) -> impl Fn(Tensor<4>) -> Tensor<4> + use<> {
+        let (conv, norm) = (packed(&self.conv), PreparedNorm::new(&self.gnorm));
+        move |y: Tensor<4>| norm.forward(conv.forward(relu(y), None))
     }
 }

@@ -2,10 +2,11 @@ use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use deq_kernels::PackedConv2d;
 
 use crate::MdeqConfig;
 use crate::init::{Draw, Init};
+use crate::prepared::{PreparedNorm, packed};
 
 /// The residual blocks of one resolution: one, as in all published models.
 #[derive(Module, Debug)]
@@ -56,23 +57,57 @@ impl Branch {
 
     /// The blocks in order; the first takes the injection.
     pub fn forward(&self, z: Tensor<4>, injection: Option<Tensor<4>>) -> Tensor<4> {
-        let start = (z, injection);
-        let (y, _) = self.blocks.iter().fold(start, |(z, injection), block| {
-            (block.forward(z, injection), None)
-        });
-        y
+        self.prepare(injection)(z)
+    }
+
+    /// [`Branch::forward`] for many evaluations under one injection.
+    pub(crate) fn prepare(
+        &self,
+        mut injection: Option<Tensor<4>>,
+    ) -> impl Fn(Tensor<4>) -> Tensor<4> + use<> {
+        let blocks = self.blocks.iter();
+        let blocks: Vec<_> = blocks
+            .map(|block| block.prepare(injection.take()))
+            .collect();
+        move |z: Tensor<4>| blocks.iter().fold(z, |z, block| block.forward(z))
     }
 }
 
 impl ResidualBlock {
     /// The block's value; no injection is an injection of zero.
     pub fn forward(&self, z: Tensor<4>, injection: Option<Tensor<4>>) -> Tensor<4> {
-        let y = relu(self.gn1.forward(self.conv1.forward(z.clone())));
-        let y = self.conv2.forward(y);
-        let y = match injection {
-            Some(injection) => y + injection,
-            None => y,
+        self.prepare(injection).forward(z)
+    }
+
+    fn prepare(&self, injection: Option<Tensor<4>>) -> PreparedBlock {
+        PreparedBlock {
+            conv1: packed(&self.conv1),
+            gn1: PreparedNorm::new(&self.gn1),
+            conv2: packed(&self.conv2),
+            gn2: PreparedNorm::new(&self.gn2),
+            gn3: PreparedNorm::new(&self.gn3),
+            injection,
+        }
+    }
+}
+
+/// A [`ResidualBlock`] for many evaluations.
+struct PreparedBlock {
+    conv1: PackedConv2d,
+    gn1: PreparedNorm,
+    conv2: PackedConv2d,
+    gn2: PreparedNorm,
+    gn3: PreparedNorm,
+    injection: Option<Tensor<4>>,
+}
+
+impl PreparedBlock {
+    fn forward(&self, z: Tensor<4>) -> Tensor<4> {
+        let y = self.gn1.relu(self.conv1.forward(z.clone(), None));
+        let y = match &self.injection {
+            Some(injection) => self.conv2.forward_add(y, injection.clone(), None),
+            None => self.conv2.forward(y, None),
         };
-        self.gn3.forward(relu(self.gn2.forward(y) + z))
+        self.gn3.forward(self.gn2.add_relu(y, z))
     }
 }

@@ -6,3 +6,4 @@ mod agreement;
 mod approximations;
 mod layer;
 mod path;
+mod prepared;

@@ -1,12 +1,15 @@
 //! The model: sizes, hyper-parameters, shapes, modes and refusals.
 
-use crate::common::{close, frames, small, tensor, values};
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use crate::common::{close, frames, noise, small, tensor, values};
+use burn::module::{Module, Param};
+use burn::nn::conv::Conv2d;
+use burn::tensor::activation::{sigmoid, tanh};
+use burn::tensor::{Device, Tensor, TensorData};
+use deq::implicit::{check_prepared, with_prepare};
 use deq::prelude::*;
 use deq_flow::{
-    BatchNorm2d, DeqFlow, EncoderNorm, FlowConfig, FlowError, Lookup, MotionWidths, Norm, Preset,
-    Stage,
+    BatchNorm2d, DeqFlow, EncoderNorm, FlowArguments, FlowConfig, FlowError, Lookup, MotionWidths,
+    Norm, Preset, Stage,
 };
 
 #[test]
@@ -45,6 +48,55 @@ fn presets_have_the_published_sizes() {
     };
     let counted = parts(&Preset::B.config());
     assert_eq!(counted, [902_654, 1_475_328, 299_778, 443_200]);
+}
+
+/// A step of the gated unit as its formula has it.
+fn gated([convz, convr, convq]: [&Conv2d; 3], h: Tensor<4>, x: &Tensor<4>) -> Tensor<4> {
+    let hx = Tensor::cat(vec![h.clone(), x.clone()], 1);
+    let z = sigmoid(convz.forward(hx.clone()));
+    let r = sigmoid(convr.forward(hx));
+    let q = tanh(convq.forward(Tensor::cat(vec![r * h.clone(), x.clone()], 1)));
+    h * (z.clone().neg() + 1.0) + z * q
+}
+
+#[test]
+fn the_prepared_map_is_the_map() {
+    for device in deq::devices::all() {
+        for with_gma in [false, true] {
+            let config = FlowConfig {
+                gma: with_gma,
+                ..small()
+            };
+            let mut model = config.init(&device, 0).expect("a valid model");
+            if let Some(gma) = &mut model.update_block.gma {
+                gma.gamma = Param::from_data(TensorData::from([0.5f32]), &device);
+            }
+            let [first, second] = frames(2, [16, 24], 1.0, &device);
+            let arguments = model.prepare(first, second).expect("fits");
+            let hidden = tensor(noise(48, 1), [2, 4, 2, 3], &device);
+            let state = (hidden.clone(), arguments.origin() + 0.3);
+            let map = with_prepare(
+                |arguments: &FlowArguments, state| arguments.evaluate(state),
+                |arguments: &FlowArguments| Box::new(arguments.prepare()),
+            );
+            let error = check_prepared(&arguments, &map, &state);
+            assert!(error.is_some_and(|error| error < 1e-6), "{error:?}");
+
+            // Its convolutions in parts are those of everything together.
+            let motion = arguments.motion_features(state.1.clone()).expect("fits");
+            let mut parts = vec![arguments.context(), motion.clone()];
+            if let (Some(gma), Some(attention)) = (&model.update_block.gma, arguments.attention()) {
+                parts.push(gma.forward(attention, motion));
+            }
+            let x = Tensor::cat(parts, 1);
+            let gru = &model.update_block.gru;
+            let h = gated([&gru.convz1, &gru.convr1, &gru.convq1], hidden.clone(), &x);
+            let h = gated([&gru.convz2, &gru.convr2, &gru.convq2], h, &x);
+            let expected = values(h);
+            close(&values(arguments.prepare()(state).0), &expected, 1e-5);
+            close(&values(gru.forward(hidden, x)), &expected, 1e-5);
+        }
+    }
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use deq::implicit::{check_prepared, with_prepare};
 use deq::prelude::*;
 use deq_datasets::{Audio, Frames, Image};
 use deq_inr::{
-    Filter, Fit, FitConfig, InrConfig, InrError, Preset, Sampling, Signal, SignalKind, Start,
+    Filter, Fit, FitConfig, InrConfig, InrError, Mfn, Preset, Sampling, Signal, SignalKind, Start,
 };
 
 fn small(filter: Filter) -> InrConfig {
@@ -74,6 +75,35 @@ fn a_seed_gives_the_same_model_on_every_device() {
     for device in &devices {
         for (a, b) in first.iter().zip(output(&gabor, device, 7)) {
             assert!((a - b).abs() < 1e-4, "{device:?}");
+        }
+    }
+}
+
+#[test]
+fn the_prepared_map_is_the_map() {
+    for device in deq::devices::all() {
+        for filter in [
+            Filter::Fourier {},
+            Filter::Gabor { alpha: 3.0 },
+            Filter::SirenLike {},
+        ] {
+            let config = InrConfig {
+                layers: 2,
+                weight_norm: Some(WeightNormConfig::default()),
+                ..small(filter)
+            };
+            let model = config.init(&device, 3).expect("a valid model");
+            let mut injections = model.injection.forward(coords(&device));
+            let first = model.f.first(injections.remove(0));
+            let z = first.clone() * 0.5;
+            type Args = (Mfn, Tensor<2>, Vec<Tensor<2>>);
+            let args: Args = (model.f, first, injections);
+            let map = with_prepare(
+                |(f, first, injections): &Args, z| f.forward(first.clone(), injections, z),
+                |(f, first, injections): &Args| Box::new(f.prepare(first.clone(), injections)),
+            );
+            let error = check_prepared(&args, &map, &z).expect("it is prepared");
+            assert!(error < 1e-5, "{filter:?}: {error}");
         }
     }
 }

@@ -8,11 +8,12 @@ use crate::common::{
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use deq::implicit::{check_prepared, with_prepare};
 use deq::prelude::*;
 use deq_import::StateDict;
 use deq_lm::{
-    Architecture, ForwardOptions, LanguageModel, LmConfig, LmError, LmOutput, Memory, Preset,
-    load_reference,
+    Architecture, Arguments, ForwardOptions, LanguageModel, LmConfig, LmError, LmOutput, Memory,
+    Preset, load_reference,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -292,6 +293,46 @@ fn masks_are_drawn_by_the_generator_alone() {
             values(losses[0].clone())
         };
         assert_ne!(losses(None), losses(Some(&mut StdRng::seed_from_u64(5))));
+    }
+}
+
+#[test]
+fn the_prepared_map_is_the_map() {
+    for device in deq::devices::all() {
+        for (architecture, n_layer) in [(Architecture::PreNorm, 2), (Architecture::PostNorm, 1)] {
+            let config = LmConfig {
+                n_layer,
+                dropout: 0.1,
+                dropatt: 0.1,
+                weight_norm: Some(WeightNormConfig::default()),
+                deq: tiny(architecture).deq.with_max_iter(3),
+                ..tiny(architecture)
+            };
+            let model = config.init(&device, 0).unwrap();
+            let memory = forward(&model, &tokens(8), 2, &Memory::default()).memory;
+            for (memory, drops) in [
+                (&Memory::default(), false),
+                (&memory, false),
+                (&memory, true),
+            ] {
+                let mut rng = StdRng::seed_from_u64(3);
+                let options = ForwardOptions {
+                    rng: drops.then_some(&mut rng),
+                    ..ForwardOptions::default()
+                };
+                let output = model.forward(&tokens(8)[2..], 2, memory, options).unwrap();
+                let z = output.last().clone().tanh();
+                let arguments = output.arguments.unwrap();
+                let map = with_prepare(
+                    |arguments: &Arguments, z| arguments.evaluate(z),
+                    |arguments: &Arguments| Box::new(arguments.prepare()),
+                );
+                assert!(check_prepared(&arguments, &map, &z).unwrap() < 1e-6);
+                // The tracked step's operations come one by one.
+                let tracked = arguments.evaluate(z.clone().autodiff()).inner();
+                assert!(distance(arguments.prepare()(z), tracked) < 1e-5);
+            }
+        }
     }
 }
 

@@ -2,9 +2,13 @@
 
 use crate::common::{batch, small, values};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
+use deq::implicit::{check_prepared, with_prepare};
 use deq::prelude::*;
-use mdeq::{BatchNorm2d, Fusion, MapNorm, Mdeq, MdeqConfig, MdeqError, Preset, SegmentationHead};
+use mdeq::{
+    BatchNorm2d, Fusion, MapNorm, Mdeq, MdeqConfig, MdeqError, MultiscaleMap, Preset,
+    SegmentationHead,
+};
 
 /// The number of parameters from the layers' shapes, without and with the gains of weight norm.
 fn counted(config: &MdeqConfig) -> (usize, usize) {
@@ -288,6 +292,44 @@ fn the_map_is_the_same_in_training_and_inference() {
         let [plain, tracked] = plain_and_tracked_map(&model, &device);
         for (a, b) in plain.iter().zip(&tracked) {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn the_prepared_map_is_the_map() {
+    let config = MdeqConfig {
+        channels: vec![4, 8, 8],
+        head_channels: vec![2, 3, 3],
+        ..small()
+    };
+    for device in deq::devices::all() {
+        let model = config.init(&device, 0).expect("a valid model");
+        let wave = |shape: [usize; 4], phase: f32| {
+            let count: usize = shape.iter().product();
+            let values = (0..count).map(|i| (0.7 * i as f32 + phase).sin());
+            let data = TensorData::new(values.collect::<Vec<f32>>(), shape);
+            Tensor::<4>::from_data(data, &device)
+        };
+        let z = vec![
+            wave([2, 4, 8, 8], 0.1),
+            wave([2, 8, 4, 4], 0.2),
+            wave([2, 8, 2, 2], 0.3),
+        ];
+        type Args = (MultiscaleMap, Tensor<4>);
+        let args: Args = (model.full_stage, wave([2, 4, 8, 8], 0.4));
+        let map = with_prepare(
+            |(f, x): &Args, z| f.forward(z, x.clone()),
+            |(f, x): &Args| Box::new(f.prepare(x.clone())),
+        );
+        assert!(check_prepared(&args, &map, &z).is_some_and(|error| error < 1e-6));
+        // The tracked step's operations come one by one.
+        let tracked = z.iter().map(|z| z.clone().autodiff()).collect();
+        let tracked = args.0.forward(tracked, args.1.clone());
+        let prepared = args.0.prepare(args.1.clone())(z);
+        for (a, b) in prepared.into_iter().zip(tracked) {
+            let errors = (a - b.inner()).abs().max();
+            assert!(errors.into_scalar::<f32>() < 1e-4, "{device:?}");
         }
     }
 }
