@@ -16,7 +16,7 @@
 //!
 //! A map whose weights do not change during a solve lays them out for products once, with
 //! [`PackedLinear`] and [`PackedConv2d`], and adds what does not depend on the state as an addend:
-//! [`linear_add`], [`conv2d_add`], [`add_activation`].
+//! [`linear_add`], [`conv2d_add`], [`add_activation`]. [`layers`] takes burn's own layers.
 //!
 //! `f32` and `f64` are fast. Other float types take burn's operations on every backend.
 //!
@@ -51,13 +51,14 @@
 #[cfg(feature = "flex")]
 mod flex;
 pub mod host;
+pub mod layers;
 mod ops;
 
 pub use host::{Activation, Entry, RowNorm};
 pub use ops::attention::attention;
 pub use ops::bias_activation::{BiasAxis, bias_activation};
 pub use ops::convolution::{PackedConv2d, Sliding, conv2d, conv2d_add};
-pub use ops::elementwise::{activate, exp, gelu, relu, sigmoid, sin, tanh};
+pub use ops::elementwise::{activate, exp, gelu, relu, sigmoid, silu, sin, tanh};
 pub use ops::group_norm::{group_norm, group_norm_add, group_norm_add_relu, group_norm_relu};
 pub use ops::layer_norm::{add_layer_norm, layer_norm};
 pub use ops::linear::{PackedLinear, linear, linear_add};

@@ -1,4 +1,5 @@
 use burn::tensor::{Bool, Tensor};
+use deq_kernels::{Measured, RowNorm, residual_norms};
 
 use crate::mask::choose;
 use crate::{Halt, InverseJacobian, Map};
@@ -23,6 +24,25 @@ impl Evaluation {
             image,
             residual,
         }
+    }
+
+    /// The same with the norms of each sample's residual and image, `[samples, 2]`, if asked for:
+    /// they come out of the pass over memory that makes the residual.
+    pub(crate) fn measured(
+        point: Tensor<2>,
+        image: Tensor<2>,
+        norm: Option<RowNorm>,
+    ) -> (Self, Option<Tensor<2>>) {
+        let Some(norm) = norm else {
+            return (Self::new(point, image), None);
+        };
+        let Measured { residual, norms } = residual_norms(image.clone(), point.clone(), norm);
+        let evaluation = Self {
+            point,
+            image,
+            residual,
+        };
+        (evaluation, Some(norms))
     }
 
     /// The rows of `other` where the mask is set, its own elsewhere.

@@ -1,3 +1,4 @@
+use deq_kernels::RowNorm;
 use serde::{Deserialize, Serialize};
 
 use crate::SolveError;
@@ -83,6 +84,17 @@ pub enum Norm {
     Rms,
     /// The largest absolute value.
     Max,
+}
+
+impl Norm {
+    /// The kernels' name of it.
+    pub(crate) fn of_rows(self) -> RowNorm {
+        match self {
+            Self::L2 => RowNorm::L2,
+            Self::Rms => RowNorm::Rms,
+            Self::Max => RowNorm::Max,
+        }
+    }
 }
 
 /// When residuals count as no longer improving.

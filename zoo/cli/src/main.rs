@@ -7,7 +7,6 @@
 
 mod commands;
 mod output;
-mod run_folder;
 mod zoo;
 
 use std::process::ExitCode;
@@ -34,7 +33,11 @@ struct Arguments {
 enum Command {
     /// List the models with their presets and parameter counts.
     List(commands::list::Arguments),
-    /// Fit DEQ-INR to a picture, a sound or a video, and write its reconstruction.
+    /// Fit DEQ-INR to a picture, a sound or a video, and write its reconstruction; the same command
+    /// goes on where it was stopped.
+    ///
+    /// Exit codes: 0 when the fit is finished, 1 when Ctrl-C or the time budget stopped it before,
+    /// with a checkpoint, 2 when it could not be carried out.
     Fit(Box<commands::fit::Arguments>),
     /// Train a model; the same command goes on where it was stopped.
     ///

@@ -150,7 +150,7 @@ fn fit_writes_a_run_folder_and_repeats_it_from_its_recipe() {
         let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).expect("metrics");
         let without_time = |line: &str| {
             let mut line: Value = serde_json::from_str(line).expect("JSON");
-            line.as_object_mut().expect("an object").remove("seconds");
+            line.as_object_mut().expect("an object").remove("time");
             line
         };
         metrics.lines().map(without_time).collect()
@@ -162,7 +162,22 @@ fn fit_writes_a_run_folder_and_repeats_it_from_its_recipe() {
     let repeat = ["fit", "--config", text(&recipe), "--out", text(&again)];
     deq_zoo(&repeat).success();
     assert_eq!(lines(&first), lines(&again));
-    refused(&repeat, &["exists already", "--out"]);
+    // What is finished stays as it is, and other settings are another run.
+    let once_more = deq_zoo(&repeat).success();
+    assert!(stderr(&once_more).contains("goes on after step 4"));
+    assert_eq!(lines(&first), lines(&again));
+    for other in ["--seed 4", "--size 12", "--preset siren-1x256", "--steps 3"] {
+        let mut arguments = arguments.clone();
+        let changed: Vec<&str> = other.split(' ').collect();
+        match arguments
+            .iter()
+            .position(|argument| *argument == changed[0])
+        {
+            Some(at) => arguments[at + 1] = changed[1],
+            None => arguments.extend(changed),
+        }
+        refused(&arguments, &[text(&first.join("config.toml"))]);
+    }
 
     let typo = dir.path().join("typo.toml");
     let recipe = std::fs::read_to_string(&recipe).expect("the recipe");
@@ -171,6 +186,45 @@ fn fit_writes_a_run_folder_and_repeats_it_from_its_recipe() {
         &["fit", "--config", text(&typo)],
         &["typo.toml", "eval_evry"],
     );
+}
+
+#[test]
+fn a_stopped_fit_goes_on_and_a_finished_one_with_more_steps() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let fit = |out: &Path, options: &str| {
+        let mut arguments = vec![
+            "fit",
+            "--size",
+            "8",
+            "--eval-every",
+            "2",
+            "--out",
+            text(out),
+        ];
+        arguments.extend(options.split(' '));
+        deq_zoo(&arguments)
+    };
+    let (stopped, straight) = (dir.path().join("stopped"), dir.path().join("straight"));
+    let shown = stderr(&fit(&stopped, "--steps 4 --time-budget 0.001s").code(1));
+    assert!(shown.contains("the same command goes on"), "{shown}");
+    assert!(stopped.join("checkpoints/step-00000001").is_dir());
+    assert!(!stopped.join("reconstruction.png").exists());
+    let shown = stderr(&fit(&stopped, "--steps 4").success());
+    assert!(shown.contains("goes on after step 1"), "{shown}");
+    let shown = stderr(&fit(&stopped, "--steps 6").success());
+    assert!(shown.contains("goes on after step 4"), "{shown}");
+
+    fit(&straight, "--steps 6").success();
+    for name in [
+        "reconstruction.png",
+        "filmstrip.png",
+        "psnr.svg",
+        "renderings/step-00000002.png",
+    ] {
+        let [one, other] = [&stopped, &straight].map(|run| std::fs::read(run.join(name)));
+        let (one, other) = (one.expect("a file"), other.expect("a file"));
+        assert!(one == other, "{name}");
+    }
 }
 
 #[test]

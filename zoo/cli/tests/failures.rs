@@ -96,7 +96,7 @@ mod interrupted {
     use std::process::{Child, Command, Output, Stdio};
 
     use super::common::{stderr, text};
-    use super::recipes::{CHAINS, folder, train};
+    use super::recipes::{CHAINS, deq_zoo, folder, train};
 
     const BINARY: &str = env!("CARGO_BIN_EXE_deq-zoo");
 
@@ -237,13 +237,18 @@ mod interrupted {
 
     #[test]
     fn a_second_process_in_the_same_folder() {
+        let endless = format!("train {CHAINS} --steps 1000000");
+        keeps_others_out(&endless);
+        keeps_others_out("fit --size 6 --steps 1000000");
+    }
+
+    fn keeps_others_out(endless: &str) {
         let dir = folder();
         let run = dir.path().join("run");
-        let endless = format!("{CHAINS} --steps 1000000");
+        let mut arguments: Vec<&str> = endless.split_whitespace().collect();
+        arguments.extend(["--out", text(&run)]);
         let first = Command::new(BINARY)
-            .arg("train")
-            .args(endless.split_whitespace())
-            .args(["--out", text(&run)])
+            .args(&arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
@@ -254,7 +259,7 @@ mod interrupted {
             let read = output.read_line(&mut shown).expect("a line");
             assert!(read > 0, "{shown}");
         }
-        let message = stderr(&train(&endless, &run).code(2));
+        let message = stderr(&deq_zoo(&arguments).code(2));
         let process = format!("process {}", first.0.id());
         for word in [process.as_str(), "stop it", text(&run)] {
             assert!(message.contains(word), "{word}: {message}");
@@ -263,8 +268,8 @@ mod interrupted {
         assert_eq!(status, None, "the first one goes on");
         drop(first);
         // One that was killed is in nobody's way.
-        let budget = format!("{endless} --time-budget 0.001s");
-        let third = train(&budget, &run).code(1);
+        arguments.extend(["--time-budget", "0.001s"]);
+        let third = deq_zoo(&arguments).code(1);
         assert!(stderr(&third).contains("goes on"));
     }
 }

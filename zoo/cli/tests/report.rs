@@ -190,9 +190,20 @@ fn a_fit_shows_its_reconstruction() {
     let (page, _) = report(&out, &["--no-model"]);
     assert_eq!(page.matches(PICTURE).count(), 2);
 
-    std::fs::remove_file(out.join("model.bpk")).expect("removed");
+    let out = dir.path().join("stopped");
+    let options = "fit --size 16 --steps 4 --time-budget 0.001s --out";
+    let mut arguments: Vec<&str> = options.split(' ').collect();
+    arguments.push(text(&out));
+    deq_zoo(&arguments).code(1);
     let (page, _) = report(&out, &[]);
-    has(&page, &["fit is unfinished", "there is no checkpoint yet"]);
+    has(
+        &page,
+        &["stopped is unfinished", "256 points of the signal"],
+    );
+    assert_eq!(page.matches(PICTURE).count(), 1, "the original");
+    std::fs::remove_dir_all(out.join("checkpoints")).expect("removed");
+    let (page, _) = report(&out, &[]);
+    has(&page, &["there is no checkpoint yet"]);
 }
 
 #[test]

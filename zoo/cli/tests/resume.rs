@@ -1,4 +1,4 @@
-//! A training that is killed in the middle ends with the same bits as one that never was.
+//! A training or a fit that is killed in the middle ends with the same bits as one that never was.
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
@@ -10,11 +10,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::text;
-use recipes::{CHAINS, TEXT, devices, diffusion, flow, folder, fusion, images, write_graphs};
+use recipes::{
+    CHAINS, TEXT, deq_zoo, devices, diffusion, flow, folder, fusion, images, write_graphs,
+};
 
 /// A training of six epochs, with a checkpoint after each step.
 struct Training {
-    options: String,
+    /// The command without its device and its folder.
+    command: String,
     /// Steps of an epoch.
     epoch: u64,
     /// What a checkpoint holds besides its manifest.
@@ -24,20 +27,44 @@ struct Training {
 const SETTINGS: &str =
     "--set train.log_every=1 --set train.checkpoint_every=1 --set train.keep_last=2";
 
+/// Steps of a fit, which has no epochs.
+const FIT_STEPS: u64 = 12;
+
 const MODEL: &[&str] = &["model.safetensors", "optimizer.safetensors"];
 
 impl Training {
+    fn new(options: &str, epoch: u64, files: &'static [&'static str]) -> Self {
+        let steps = 6 * epoch;
+        Self {
+            command: format!("train {options} {SETTINGS} --steps {steps}"),
+            epoch,
+            files,
+        }
+    }
+
+    /// A fit of [`FIT_STEPS`] steps.
+    fn fit(options: &str) -> Self {
+        Self {
+            command: format!("fit {options}"),
+            epoch: FIT_STEPS / 6,
+            files: &[
+                "fit.safetensors",
+                "model.safetensors",
+                "optimizer.safetensors",
+            ],
+        }
+    }
+
     fn steps(&self) -> u64 {
         6 * self.epoch
     }
 
     /// One thread, since a sum's last bits depend on how it is cut.
     fn command(&self, device: &str, out: &Path) -> Command {
-        let (options, steps) = (&self.options, self.steps());
-        let arguments = format!("train {options} {SETTINGS} --steps {steps} {device}");
         let mut command = Command::new(env!("CARGO_BIN_EXE_deq-zoo"));
         command
-            .args(arguments.split_whitespace())
+            .args(self.command.split_whitespace())
+            .args(device.split_whitespace())
             .args(["--out", text(out)])
             .env("RAYON_NUM_THREADS", "1")
             .env_remove("DEQ_ZOO_DATA");
@@ -95,7 +122,7 @@ impl Training {
             let [one, other] = [&straight, &killed].map(|run| learned(run, self.steps()));
             let names: Vec<&str> = one.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(names, self.files);
-            assert!(one == other, "{}: other bits after a kill", self.options);
+            assert!(one == other, "{}: other bits after a kill", self.command);
             // Each step saw the same samples and drew the same numbers.
             assert_eq!(measured(&straight), measured(&killed));
             for run in [straight, killed] {
@@ -147,23 +174,19 @@ fn measured(run: &Path) -> Vec<String> {
 
 #[test]
 fn nodes_survive_a_kill() {
-    let training = Training {
-        options: CHAINS.to_owned(),
-        epoch: 1,
-        files: MODEL,
-    };
+    let training = Training::new(CHAINS, 1, MODEL);
     training.survives_a_kill(folder().path());
 }
 
 #[test]
 fn several_implicit_layers_survive_a_kill() {
-    let training = Training {
-        options: format!(
+    let training = Training::new(
+        &format!(
             "{CHAINS} --set network.architecture.kind=deep --set network.hidden=4 --length 10"
         ),
-        epoch: 1,
-        files: MODEL,
-    };
+        1,
+        MODEL,
+    );
     training.survives_a_kill(folder().path());
 }
 
@@ -172,14 +195,14 @@ fn whole_graphs_survive_a_kill() {
     let dir = folder();
     write_graphs(dir.path());
     // Five graphs to train on, in two batches.
-    let training = Training {
-        options: format!(
+    let training = Training::new(
+        &format!(
             "{CHAINS} --data mutag --set data.folds=2 --set data.batch=2 --set network.hidden=4 --data-dir {}",
             text(dir.path())
         ),
-        epoch: 2,
-        files: MODEL,
-    };
+        2,
+        MODEL,
+    );
     training.survives_a_kill(dir.path());
 }
 
@@ -187,11 +210,7 @@ fn whole_graphs_survive_a_kill() {
 fn images_survive_a_kill() {
     let dir = folder();
     // Four batches, of which two make a step.
-    let training = Training {
-        options: images(dir.path()),
-        epoch: 2,
-        files: MODEL,
-    };
+    let training = Training::new(&images(dir.path()), 2, MODEL);
     training.survives_a_kill(dir.path());
 }
 
@@ -199,15 +218,15 @@ fn images_survive_a_kill() {
 fn diffusion_with_its_average_survives_a_kill() {
     let dir = folder();
     // Four batches, of which two make a step.
-    let training = Training {
-        options: diffusion(dir.path()),
-        epoch: 2,
-        files: &[
+    let training = Training::new(
+        &diffusion(dir.path()),
+        2,
+        &[
             "average.safetensors",
             "model.safetensors",
             "optimizer.safetensors",
         ],
-    };
+    );
     training.survives_a_kill(dir.path());
 }
 
@@ -215,36 +234,65 @@ fn diffusion_with_its_average_survives_a_kill() {
 fn modalities_survive_a_kill() {
     let dir = folder();
     // Six batches, of which two make a step.
-    let training = Training {
-        options: fusion(dir.path()),
-        epoch: 3,
-        files: MODEL,
-    };
+    let training = Training::new(&fusion(dir.path()), 3, MODEL);
     training.survives_a_kill(dir.path());
 }
 
 #[test]
 fn pairs_of_frames_survive_a_kill() {
     // Four batches, of which two make a step; batch norms have statistics of their own.
-    let training = Training {
-        options: format!("{} --set optimizer.accumulate=2", flow()),
-        epoch: 2,
-        files: MODEL,
-    };
+    let training = Training::new(
+        &format!("{} --set optimizer.accumulate=2", flow()),
+        2,
+        MODEL,
+    );
     training.survives_a_kill(folder().path());
 }
 
 #[test]
 fn text_with_its_memory_survives_a_kill() {
     // Two streams of 180 characters, read in five segments.
-    let training = Training {
-        options: format!("{TEXT} --set data.characters=400 --set segment=36"),
-        epoch: 5,
-        files: &[
+    let training = Training::new(
+        &format!("{TEXT} --set data.characters=400 --set segment=36"),
+        5,
+        &[
             "memory.safetensors",
             "model.safetensors",
             "optimizer.safetensors",
         ],
-    };
+    );
     training.survives_a_kill(folder().path());
+}
+
+#[test]
+fn a_fit_that_reuses_its_fixed_point_survives_a_kill() {
+    let options = format!("--preset gabor-1x256 --size 6 --eval-every 1 --steps {FIT_STEPS}");
+    Training::fit(&options).survives_a_kill(folder().path());
+}
+
+#[test]
+fn a_fit_with_weight_norm_survives_a_kill() {
+    let options = format!("--preset audio-1x512 --size 24 --eval-every 1 --steps {FIT_STEPS}");
+    Training::fit(&options).survives_a_kill(folder().path());
+}
+
+#[test]
+fn a_fit_on_random_points_survives_a_kill() {
+    let dir = folder();
+    // 16 of 36 points a step, so that a checkpoint is made in the middle of a pass over them.
+    let run = dir.path().join("recipe");
+    let options = ["fit", "--size", "6", "--steps", "1", "--eval-every", "1"];
+    let mut arguments = options.to_vec();
+    arguments.extend(["--out", text(&run)]);
+    deq_zoo(&arguments).success();
+    let recipe = std::fs::read_to_string(run.join("config.toml")).expect("a recipe");
+    let mut recipe: toml::Table = toml::from_str(&recipe).expect("TOML");
+    recipe.insert("steps".to_owned(), toml::Value::Integer(FIT_STEPS as i64));
+    let fit = toml::from_str("sampling = { kind = \"random\", points = 16 }\nclip_gradient = 1e-3");
+    recipe.insert("fit".to_owned(), toml::Value::Table(fit.expect("TOML")));
+    let path = dir.path().join("random.toml");
+    let recipe = toml::to_string(&recipe).expect("TOML");
+    std::fs::write(&path, recipe).expect("written");
+    let options = format!("--config {}", text(&path));
+    Training::fit(&options).survives_a_kill(dir.path());
 }

@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, BatchNormConfig, GroupNorm};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use deq_kernels::layers::{conv2d, group_norm, group_norm_add_relu, group_norm_relu};
+use deq_kernels::{Activation, add_activation, relu};
 
 use crate::init::Init;
 use crate::{NetworkConfig, TrunkNorm};
@@ -95,9 +96,9 @@ impl Trunk {
     /// From images `[samples, in_channels, height, width]` to what the last block is given,
     /// `[samples, features, h, w]`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let x = relu(self.norm.forward(self.stem.forward(images)));
+        let x = self.norm.relu(conv2d(&self.stem, images, None));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        self.standardise.forward(x)
+        group_norm(&self.standardise, x)
     }
 }
 
@@ -126,11 +127,18 @@ impl BasicBlock {
     /// The block's value.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.shortcut {
-            Some(shortcut) => shortcut.norm.forward(shortcut.conv.forward(x.clone())),
+            Some(shortcut) => shortcut.forward(x.clone()),
             None => x.clone(),
         };
-        let y = relu(self.norm1.forward(self.conv1.forward(x)));
-        relu(self.norm2.forward(self.conv2.forward(y)) + shortcut)
+        let y = self.norm1.relu(conv2d(&self.conv1, x, None));
+        self.norm2.add_relu(conv2d(&self.conv2, y, None), shortcut)
+    }
+}
+
+impl Shortcut {
+    /// The norm of the convolution.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(conv2d(&self.conv, x, None))
     }
 }
 
@@ -146,7 +154,23 @@ impl Norm {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Batch(norm) => norm.forward(x),
-            Self::Group(norm) => norm.forward(x),
+            Self::Group(norm) => group_norm(norm, x),
+        }
+    }
+
+    /// The rectified norm of `x`.
+    fn relu(&self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Batch(norm) => relu(norm.forward(x)),
+            Self::Group(norm) => group_norm_relu(norm, x),
+        }
+    }
+
+    /// The rectified sum of the norm of `x` and a residual.
+    fn add_relu(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Batch(norm) => add_activation(norm.forward(x), residual, Activation::Relu),
+            Self::Group(norm) => group_norm_add_relu(norm, x, residual),
         }
     }
 }

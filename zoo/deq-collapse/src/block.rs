@@ -2,7 +2,8 @@ use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use deq_kernels::PackedConv2d;
+use deq_kernels::layers::{group_norm, group_norm_add_relu, group_norm_relu};
 
 use crate::init::Init;
 
@@ -40,8 +41,19 @@ impl InjectedBlock {
 
     /// $f(z, x)$, all `[samples, channels, height, width]`.
     pub fn forward(&self, z: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(self.norm1.forward(self.conv1.forward(z.clone())));
-        let y = self.norm2.forward(self.conv2.forward(y) + x);
-        self.norm3.forward(relu(y + z))
+        self.prepare(x)(z)
+    }
+
+    /// $z \mapsto f(z, x)$ for many evaluations, with the kernels laid out once.
+    pub fn prepare(&self, x: Tensor<4>) -> impl Fn(Tensor<4>) -> Tensor<4> + use<> {
+        let conv1 = PackedConv2d::of(&self.conv1);
+        let conv2 = PackedConv2d::of(&self.conv2);
+        let norms = [&self.norm1, &self.norm2, &self.norm3];
+        let [norm1, norm2, norm3] = norms.map(GroupNorm::clone);
+        move |z: Tensor<4>| {
+            let y = group_norm_relu(&norm1, conv1.forward(z.clone(), None));
+            let y = conv2.forward_add(y, x.clone(), None);
+            group_norm(&norm3, group_norm_add_relu(&norm2, y, z))
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use deq::implicit::Transpose;
+use deq::implicit::{Prepared, Transpose};
 use deq::prelude::*;
 
 use crate::error::{require, shaped};
 use crate::sequential::check_noise;
+use crate::unet::PreparedUNet;
 use crate::{Chain, DdimError, UNet};
 
 /// Everything that the joint map of a chain reads: the network, the latents $x_T$, the noises and
@@ -38,6 +39,13 @@ pub struct JointArgs {
     noise: Option<Tensor<3>>,
     #[module(skip)]
     chunk: Option<usize>,
+}
+
+/// What the map computes once for many evaluations.
+struct Reused {
+    network: PreparedUNet,
+    /// What the network reads of each step, `[steps, features]`.
+    time: Tensor<2>,
 }
 
 /// The joint map on trajectories `[images, steps, channels, size, size]`: an image is a sample.
@@ -116,30 +124,48 @@ impl JointArgs {
     /// [`DdimError::Shape`] for a trajectory of another shape than [`JointArgs::shape`].
     pub fn forward(&self, trajectory: Tensor<5>) -> Result<Tensor<5>, DdimError> {
         shaped("trajectories", self.shape(), trajectory.dims())?;
-        Ok(self.apply(trajectory))
+        Ok(self.apply(&self.reused(), trajectory))
     }
 
-    fn apply(&self, trajectory: Tensor<5>) -> Tensor<5> {
+    fn reused(&self) -> Reused {
+        Reused {
+            network: self.network.prepare(),
+            time: self.network.time(self.sinusoids.clone()),
+        }
+    }
+
+    fn apply(&self, reused: &Reused, trajectory: Tensor<5>) -> Tensor<5> {
         let steps = self.steps();
         let rest = (steps > 1).then(|| trajectory.narrow(1, 0, steps - 1));
-        self.update(self.latents.val(), rest)
+        self.update_with(reused, self.latents.val(), rest)
+    }
+
+    fn apply_to_rows(&self, reused: &Reused, rows: Tensor<4>) -> Tensor<4> {
+        let shape = rows.dims();
+        self.apply(reused, rows.reshape(self.shape()))
+            .reshape(shape)
     }
 
     /// One application, given the states at which the network is evaluated: $x_T$, and
     /// $x_{T-1}, \dots, x_1$ if there are further steps.
     pub(crate) fn update(&self, first: Tensor<4>, rest: Option<Tensor<5>>) -> Tensor<5> {
+        self.update_with(&self.reused(), first, rest)
+    }
+
+    fn update_with(&self, reused: &Reused, first: Tensor<4>, rest: Option<Tensor<5>>) -> Tensor<5> {
         let shape = self.shape();
         let [images, steps, channels, height, width] = shape;
         let features = channels * height * width;
         let first = first.reshape([images, 1, features]);
         let rest = rest.map(|rest| rest.reshape([images, steps - 1, features]));
         let estimates = match rest {
-            None => self.estimates(first, 0),
+            None => self.estimates(reused, first, 0),
             // One call for all steps would put all of them on the graph of the one that is tracked.
             Some(rest) if first.is_tracked() != rest.is_tracked() => {
-                Tensor::cat(vec![self.estimates(first, 0), self.estimates(rest, 1)], 1)
+                let first = self.estimates(reused, first, 0);
+                Tensor::cat(vec![first, self.estimates(reused, rest, 1)], 1)
             }
-            Some(rest) => self.estimates(Tensor::cat(vec![first, rest], 1), 0),
+            Some(rest) => self.estimates(reused, Tensor::cat(vec![first, rest], 1), 0),
         };
         let terms = estimates * self.estimate_shares.clone();
         let terms = match &self.noise {
@@ -152,17 +178,18 @@ impl JointArgs {
     }
 
     /// The network at states `[images, count, features]`, which belong to the steps from `begin` on.
-    fn estimates(&self, states: Tensor<3>, begin: usize) -> Tensor<3> {
+    fn estimates(&self, reused: &Reused, states: Tensor<3>, begin: usize) -> Tensor<3> {
         let [images, count, features] = states.dims();
         // burn keeps the graph of untracked operations too.
         let constant = !states.is_tracked() && !self.network.is_autodiff();
         let lifted = constant && states.device().is_autodiff();
         let states = if constant { states.inner() } else { states };
-        let (rows, sinusoids) = self.rows(states, begin);
+        let rows = self.rows(states);
+        let time = self.times(reused, images, begin, count);
         let parts = self.parts(images * count).map(|(start, length)| {
             let rows = rows.clone().narrow(0, start, length);
-            let sinusoids = sinusoids.clone().narrow(0, start, length);
-            self.network.at(rows, sinusoids, None)
+            let time = time.clone().narrow(0, start, length);
+            reused.network.forward(rows, &time, None)
         });
         let estimates = joined(parts.collect()).reshape([images, count, features]);
         if lifted {
@@ -172,20 +199,20 @@ impl JointArgs {
         }
     }
 
-    /// States as rows of images, each with the sines and cosines of its step.
-    fn rows(&self, states: Tensor<3>, begin: usize) -> (Tensor<4>, Tensor<2>) {
+    /// States as rows of images.
+    fn rows(&self, states: Tensor<3>) -> Tensor<4> {
         let [images, count, _] = states.dims();
         let [_, _, channels, height, width] = self.shape();
-        let rows = images * count;
-        let features = self.sinusoids.dims()[1];
-        let sinusoids = self.sinusoids.clone().narrow(0, begin, count);
-        let sinusoids = sinusoids
-            .reshape([1, count, features])
-            .repeat_dim(0, images);
-        (
-            states.reshape([rows, channels, height, width]),
-            sinusoids.reshape([rows, features]),
-        )
+        states.reshape([images * count, channels, height, width])
+    }
+
+    /// What the network reads of the step of each row, for so many steps from `begin` on.
+    fn times(&self, reused: &Reused, images: usize, begin: usize, count: usize) -> Tensor<2> {
+        let time = reused.time.clone().narrow(0, begin, count);
+        let [_, features] = time.dims();
+        let time: Tensor<3> = time.reshape([1, count, features]);
+        time.repeat_dim(0, images)
+            .reshape([images * count, features])
     }
 
     /// Where each call of the network starts, and how many rows it has.
@@ -198,7 +225,7 @@ impl JointArgs {
 
     /// $J^\top u$ at a trajectory, on plain tensors, chunk by chunk: only one chunk's activations
     /// are in memory.
-    fn transposed(&self, trajectory: &Tensor<5>, u: Tensor<5>) -> Tensor<5> {
+    fn transposed(&self, reused: &Reused, trajectory: &Tensor<5>, u: Tensor<5>) -> Tensor<5> {
         let shape = self.shape();
         let [images, steps, channels, height, width] = shape;
         let features = channels * height * width;
@@ -211,13 +238,14 @@ impl JointArgs {
         // The state in row k is read by the step of row k + 1; nothing reads the last.
         let states = trajectory.clone().narrow(1, 0, count);
         let states = states.reshape([images, count, features]);
-        let (pulled, _) = self.rows(pulled.narrow(1, 1, count), 1);
-        let (rows, sinusoids) = self.rows(states, 1);
+        let pulled = self.rows(pulled.narrow(1, 1, count));
+        let rows = self.rows(states);
+        let time = self.times(reused, images, 1, count);
         let parts = self.parts(images * count).map(|(start, length)| {
             let x = rows.clone().narrow(0, start, length);
             let x = x.autodiff().require_grad();
-            let sinusoids = sinusoids.clone().narrow(0, start, length);
-            let estimates = self.network.at(x.clone(), sinusoids, None);
+            let time = time.clone().narrow(0, start, length);
+            let estimates = reused.network.forward(x.clone(), &time, None);
             let pulled = pulled.clone().narrow(0, start, length);
             let gradients = (estimates * pulled).sum().backward();
             x.grad(&gradients).expect("the network reads its input")
@@ -230,27 +258,40 @@ impl JointArgs {
 
 impl EquilibriumMap<JointArgs, Tensor<5>> for JointMap {
     fn forward(&self, args: &JointArgs, z: Tensor<5>) -> Tensor<5> {
-        args.apply(z)
+        args.apply(&args.reused(), z)
     }
 
     fn transpose(&self, args: &JointArgs, z: &Tensor<5>) -> Option<Transpose<Tensor<5>>> {
-        let (args, z) = (args.clone(), z.clone());
-        Some(Box::new(move |u: Tensor<5>| args.transposed(&z, u)))
+        let (args, reused, z) = (args.clone(), args.reused(), z.clone());
+        Some(Box::new(move |u: Tensor<5>| {
+            args.transposed(&reused, &z, u)
+        }))
+    }
+
+    fn prepare<'a>(&'a self, args: &'a JointArgs) -> Option<Prepared<'a, Tensor<5>>> {
+        let reused = args.reused();
+        Some(Box::new(move |z: Tensor<5>| args.apply(&reused, z)))
     }
 }
 
 impl EquilibriumMap<JointArgs, Tensor<4>> for RowMap {
     fn forward(&self, args: &JointArgs, z: Tensor<4>) -> Tensor<4> {
-        let rows = z.dims();
-        args.apply(z.reshape(args.shape())).reshape(rows)
+        args.apply_to_rows(&args.reused(), z)
     }
 
     fn transpose(&self, args: &JointArgs, z: &Tensor<4>) -> Option<Transpose<Tensor<4>>> {
-        let (args, z) = (args.clone(), z.clone().reshape(args.shape()));
+        let (args, reused) = (args.clone(), args.reused());
+        let z = z.clone().reshape(args.shape());
         Some(Box::new(move |u: Tensor<4>| {
             let rows = u.dims();
-            args.transposed(&z, u.reshape(args.shape())).reshape(rows)
+            let u = u.reshape(args.shape());
+            args.transposed(&reused, &z, u).reshape(rows)
         }))
+    }
+
+    fn prepare<'a>(&'a self, args: &'a JointArgs) -> Option<Prepared<'a, Tensor<4>>> {
+        let reused = args.reused();
+        Some(Box::new(move |z: Tensor<4>| args.apply_to_rows(&reused, z)))
     }
 }
 

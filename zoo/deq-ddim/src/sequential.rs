@@ -68,9 +68,11 @@ fn walk(
     let shape = x.dims();
     check_noise(chain, noise, shape)?;
     let direction = chain.direction();
+    let prepared = network.prepare();
     for (index, &step) in chain.time_steps().iter().enumerate() {
         let (now, next) = (chain.alpha_bar()[index], chain.alpha_bar_next()[index]);
-        let estimate = network.forward(x.clone(), &vec![step; shape[0]])?;
+        let time = network.time_of(step, x);
+        let estimate = prepared.forward(x.clone(), &time, None);
         let prediction = (x.clone() - estimate.clone() * (1.0 - now).sqrt()) / now.sqrt();
         *x = prediction.clone() * next.sqrt() + estimate * direction[index];
         if let Some(noise) = noise {
@@ -101,14 +103,15 @@ pub fn encode(
     images: Tensor<4>,
 ) -> Result<Vec<Tensor<4>>, DdimError> {
     network.check_images("images", &images)?;
-    let count = images.dims()[0];
     let (steps, alpha_bar) = (chain.time_steps(), chain.alpha_bar());
+    let prepared = network.prepare();
     let mut states = vec![images.clone()];
     let mut x = images;
     for upper in (0..chain.steps() - 1).rev() {
         let lower = upper + 1;
         let (now, next) = (alpha_bar[lower], alpha_bar[upper]);
-        let estimate = network.forward(x.clone(), &vec![steps[lower]; count])?;
+        let time = network.time_of(steps[lower], &x);
+        let estimate = prepared.forward(x.clone(), &time, None);
         let of_x = 1.0 / now.sqrt() - 1.0 / next.sqrt();
         let of_estimate = (1.0 / next - 1.0).sqrt() - (1.0 / now - 1.0).sqrt();
         x = x.clone() + (x * of_x + estimate * of_estimate) * next.sqrt();

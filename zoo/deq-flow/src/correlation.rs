@@ -2,6 +2,7 @@ use burn::module::{Module, Param};
 use burn::nn::pool::AvgPool2dConfig;
 use burn::tensor::{Bool, Int, Tensor};
 use deq::prelude::input;
+use deq_kernels::matmul;
 use serde::{Deserialize, Serialize};
 
 use crate::FlowError;
@@ -109,7 +110,7 @@ impl Correlation {
             let second: Tensor<3> = pooled.clone().reshape([samples, channels, places]);
             let kept_level: Tensor<2> = match lookup {
                 Lookup::AllPairs => {
-                    let volume = first.clone().matmul(second);
+                    let volume = matmul(first.clone(), second);
                     volume.reshape([samples * pixels, places])
                 }
                 Lookup::OnDemand => second.swap_dims(1, 2).reshape([samples * places, channels]),

@@ -1,10 +1,11 @@
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use deq_kernels::layers::conv2d;
+use deq_kernels::{Activation, add_activation};
 
 use crate::init::{Draw, Init};
-use crate::norm::{EncoderNorm, Norm, normalized};
+use crate::norm::{EncoderNorm, Norm, normalized, rectified};
 
 /// RAFT's encoder, from a frame to features at an eighth of its resolution: a 7×7 convolution of
 /// stride 2, three pairs of residual blocks, of which the second and the third halve the
@@ -73,10 +74,10 @@ impl Encoder {
     /// From frames `[samples, 3, height, width]` in [−1, 1] to features
     /// `[samples, output, height / 8, width / 8]`, each division rounded up.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = relu(normalized(&self.norm1, self.conv1.forward(x)));
+        let x = rectified(&self.norm1, conv2d(&self.conv1, x, None));
         let blocks = self.layer1.iter().chain(&self.layer2).chain(&self.layer3);
         let x = blocks.fold(x, |x, block| block.forward(x));
-        self.conv2.forward(x)
+        conv2d(&self.conv2, x, None)
     }
 }
 
@@ -115,15 +116,15 @@ impl ResidualBlock {
 
     /// The block's value.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(normalized(&self.norm1, self.conv1.forward(x.clone())));
-        let y = relu(normalized(&self.norm2, self.conv2.forward(y)));
+        let y = rectified(&self.norm1, conv2d(&self.conv1, x.clone(), None));
+        let y = rectified(&self.norm2, conv2d(&self.conv2, y, None));
         let shortcut = match &self.downsample {
             Some(convs) => {
-                let x = convs.iter().fold(x, |x, conv| conv.forward(x));
+                let x = convs.iter().fold(x, |x, conv| conv2d(conv, x, None));
                 normalized(&self.norm3, x)
             }
             None => x,
         };
-        relu(shortcut + y)
+        add_activation(shortcut, y, Activation::Relu)
     }
 }

@@ -1,10 +1,11 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use deq_kernels::{matmul, softmax};
+use deq_kernels::layers::conv2d;
+use deq_kernels::{PackedConv2d, matmul, softmax};
 
 use crate::init::{Draw, Init};
-use crate::prepared::{PreparedAggregate, packed};
+use crate::prepared::PreparedAggregate;
 
 /// Which pixels of the first frame look alike, from its context features: the attention of global
 /// motion aggregation (Jiang and others, *Learning to Estimate Hidden Motions with Global Motion
@@ -29,7 +30,7 @@ impl Attention {
     /// level of the correlation pyramid.
     pub fn forward(&self, context: Tensor<4>) -> Tensor<3> {
         let [samples, dim, height, width] = context.dims();
-        let joined = self.to_qk.forward(context);
+        let joined = conv2d(&self.to_qk, context, None);
         let part = |start: usize| -> Tensor<3> {
             let part = joined.clone().narrow(1, start, dim);
             part.reshape([samples, dim, height * width])
@@ -65,7 +66,7 @@ impl Aggregate {
     /// The same for many evaluations.
     pub(crate) fn prepare(&self, attention: Tensor<3>) -> PreparedAggregate {
         PreparedAggregate {
-            to_v: packed(&self.to_v),
+            to_v: PackedConv2d::of(&self.to_v),
             gamma: self.gamma.val().reshape([1usize; 4]),
             attention,
         }

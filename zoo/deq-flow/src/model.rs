@@ -1,8 +1,8 @@
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use deq::implicit::with_prepare;
 use deq::prelude::*;
+use deq_kernels::relu;
 
 use crate::arguments::{FlowArguments, MatcherState};
 use crate::encoder::{Encoder, EncoderShape};

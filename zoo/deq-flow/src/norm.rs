@@ -2,6 +2,8 @@ use burn::module::{Module, Param, RunningState};
 use burn::nn::{InstanceNorm, InstanceNormConfig};
 use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Device, Tensor, TensorData};
+use deq_kernels::layers::{instance_norm, instance_norm_relu};
+use deq_kernels::relu;
 use serde::{Deserialize, Serialize};
 
 const EPSILON: f64 = 1e-5;
@@ -55,7 +57,7 @@ impl Norm {
     /// Normalises `[samples, channels, height, width]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Instance(norm) => norm.forward(x),
+            Self::Instance(norm) => instance_norm(norm, x),
             Self::Batch(norm) => norm.forward(x),
         }
     }
@@ -66,6 +68,15 @@ pub(crate) fn normalized(norm: &Option<Norm>, x: Tensor<4>) -> Tensor<4> {
     match norm {
         Some(norm) => norm.forward(x),
         None => x,
+    }
+}
+
+/// The rectified value of the norm, or of `x` itself without one.
+pub(crate) fn rectified(norm: &Option<Norm>, x: Tensor<4>) -> Tensor<4> {
+    match norm {
+        Some(Norm::Instance(norm)) => instance_norm_relu(norm, x),
+        Some(Norm::Batch(norm)) => relu(norm.forward(x)),
+        None => relu(x),
     }
 }
 

@@ -1,31 +1,11 @@
 //! The matcher for many evaluations: kernels laid out once, and what does not depend on the state
 //! convolved once.
 
-use burn::module::Param;
-use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use deq_kernels::{Activation, PackedConv2d, Sliding, conv2d, matmul};
 
 const RELU: Option<Activation> = Some(Activation::Relu);
-
-/// A convolution. Those of the matcher have odd kernels, no dilation and no groups, and the same
-/// padding on opposite sides.
-pub(crate) fn packed(conv: &Conv2d) -> PackedConv2d {
-    let bias = conv.bias.as_ref().map(Param::val);
-    PackedConv2d::new(conv.weight.val(), bias, sliding(conv))
-}
-
-fn sliding(conv: &Conv2d) -> Sliding {
-    Sliding {
-        stride: conv.stride,
-        padding: match conv.padding {
-            PaddingConfig2d::Valid => [0, 0],
-            PaddingConfig2d::Same => conv.kernel_size.map(|side| side / 2),
-            PaddingConfig2d::Explicit(rows, columns, ..) => [rows, columns],
-        },
-    }
-}
 
 /// An [`UpdateBlock`](crate::UpdateBlock) under one context.
 pub(crate) struct PreparedUpdate {
@@ -130,7 +110,7 @@ struct GatedStep {
 
 impl GatedStep {
     fn new(convs: [&Conv2d; 3], known: Tensor<4>) -> Self {
-        let sliding = sliding(convs[0]);
+        let sliding = Sliding::of(convs[0]);
         let kernel = Tensor::cat(convs.map(|conv| conv.weight.val()).to_vec(), 0);
         let biases = convs.map(|conv| {
             let bias = conv.bias.as_ref();

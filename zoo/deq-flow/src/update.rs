@@ -1,11 +1,12 @@
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
+use deq_kernels::PackedConv2d;
 
 use crate::FlowConfig;
 use crate::gma::Aggregate;
 use crate::init::{Draw, Init};
-use crate::prepared::{PreparedEncoder, PreparedGru, PreparedHead, PreparedUpdate, packed};
+use crate::prepared::{PreparedEncoder, PreparedGru, PreparedHead, PreparedUpdate};
 
 /// The recurrent matcher inside the equilibrium: from correlation and flow to motion features,
 /// from these and the context to the next hidden state, and from that to a correction of the flow.
@@ -91,11 +92,11 @@ impl MotionEncoder {
 
     fn prepare(&self) -> PreparedEncoder {
         PreparedEncoder {
-            convc1: packed(&self.convc1),
-            convc2: packed(&self.convc2),
-            convf1: packed(&self.convf1),
-            convf2: packed(&self.convf2),
-            conv: packed(&self.conv),
+            convc1: PackedConv2d::of(&self.convc1),
+            convc2: PackedConv2d::of(&self.convc2),
+            convf1: PackedConv2d::of(&self.convf1),
+            convf2: PackedConv2d::of(&self.convf2),
+            conv: PackedConv2d::of(&self.conv),
         }
     }
 }
@@ -175,8 +176,8 @@ impl FlowHead {
 
     fn prepare(&self) -> PreparedHead {
         PreparedHead {
-            conv1: packed(&self.conv1),
-            conv2: packed(&self.conv2),
+            conv1: PackedConv2d::of(&self.conv1),
+            conv2: PackedConv2d::of(&self.conv2),
         }
     }
 }

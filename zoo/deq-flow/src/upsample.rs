@@ -4,6 +4,8 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::ops::PadMode;
+use deq_kernels::layers::conv2d;
+use deq_kernels::relu;
 
 use crate::init::{Draw, Init};
 
@@ -42,8 +44,8 @@ pub(crate) fn mask_head(hidden: usize, inner: usize, init: &mut Init<'_>) -> Vec
 /// The head's value, scaled by a quarter as in RAFT, to balance the gradients.
 pub(crate) fn mask(layers: &[MaskLayer], hidden: Tensor<4>) -> Tensor<4> {
     let value = layers.iter().fold(hidden, |x, layer| match layer {
-        MaskLayer::Conv(conv) => conv.forward(x),
-        MaskLayer::Relu(relu) => relu.forward(x),
+        MaskLayer::Conv(conv) => conv2d(conv, x, None),
+        MaskLayer::Relu(_) => relu(x),
     });
     value * 0.25
 }

@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
+use deq_kernels::layers::linear;
 
 use crate::baselines::{Concatenation, LowRankFusion, TensorFusion, WeightedSum};
 use crate::config::{FusionConfig, FusionMethod};
@@ -109,7 +110,7 @@ impl Fusion {
         }
         let projected = features.into_iter().zip(&self.projections);
         let projected = projected.map(|(x, projection)| match projection {
-            Some(projection) => linear(projection, x),
+            Some(projection) => linear(projection, x, None),
             None => x,
         });
         let projected: Vec<Tensor<3>> = projected.collect();
@@ -133,12 +134,4 @@ impl Fusion {
             equilibrium: None,
         })
     }
-}
-
-/// A linear layer at every position. As one product of matrices: batches of small ones are slow.
-pub(crate) fn linear(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
-    let [samples, positions, features] = x.dims();
-    let rows = layer.forward(x.reshape([samples * positions, features]));
-    let [_, outputs] = rows.dims();
-    rows.reshape([samples, positions, outputs])
 }

@@ -27,7 +27,8 @@
 //! - [`InrConfig`], [`Preset`]: the model's hyper-parameters.
 //! - [`Inr`]: the model, coordinates in, values out.
 //! - [`Signal`]: pictures, sounds and videos as coordinates and values.
-//! - [`Fit`]: the training loop, which reuses the fixed point from step to step.
+//! - [`Fit`]: fits step by step, reusing the fixed point; with its [`FitState`] a fit goes on where
+//!   it was.
 //! - [`parity`]: replays the reference implementation's numbers.
 
 mod config;
@@ -40,7 +41,7 @@ pub mod parity;
 mod signal;
 
 pub use config::{Filter, InrConfig, InrError, Preset};
-pub use fit::{Fit, FitConfig, Rendering, Sampling, StepReport};
+pub use fit::{Fit, FitConfig, FitState, Rendering, Sampling, StepReport};
 pub use injection::Injection;
 pub use mfn::{Mfn, MfnLayer};
 pub use model::{Inr, InrOutput, Start};

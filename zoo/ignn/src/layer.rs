@@ -7,6 +7,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use deq::prelude::*;
 use deq::regularizers::spectral_radius;
+use deq_kernels::matmul;
 use serde::{Deserialize, Serialize};
 
 use crate::error::fits;
@@ -207,12 +208,12 @@ impl ImplicitGraph {
 
     /// $b^\top$, `[nodes, hidden]`.
     pub fn injection(&self, adjacency: &Adjacency, features: Tensor<2>) -> Tensor<2> {
-        let from_neighbours = features.clone().matmul(self.Omega_1.val().transpose());
+        let from_neighbours = matmul(features.clone(), self.Omega_1.val().transpose());
         let from_neighbours = adjacency.propagate(from_neighbours);
         match self.architecture {
             Architecture::Graph { .. } => from_neighbours,
             Architecture::Deep {} | Architecture::Node { .. } => {
-                from_neighbours + features.matmul(self.Omega_2.val().transpose())
+                from_neighbours + matmul(features, self.Omega_2.val().transpose())
             }
         }
     }

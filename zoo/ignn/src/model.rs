@@ -5,9 +5,11 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 use deq::regularizers::reset_norms;
+use deq_kernels::layers::linear;
+use deq_kernels::{Activation, exp, relu};
 
 use crate::init::Init;
 use crate::{
@@ -98,7 +100,7 @@ impl Network for DeepNet {
         let mut layers = Vec::with_capacity(self.ignn.len());
         for (index, (layer, skip)) in self.ignn.iter().zip(&self.proj).enumerate() {
             let output = layer.forward(&graphs.adjacency, x.clone())?;
-            let sum = output.state.clone().transpose() + skip.forward(x);
+            let sum = output.state.clone().transpose() + linear(skip, x, None);
             let is_last = index + 1 == self.ignn.len();
             x = if is_last { sum } else { elu(sum) };
             layers.push(output);
@@ -147,7 +149,7 @@ impl Network for NodeNet {
         let x = layer.state.clone().transpose();
         let x = if self.normalise { normalise(x) } else { x };
         Ok(IgnnOutput {
-            output: self.V.forward(self.dropout.forward(x)),
+            output: linear(&self.V, self.dropout.forward(x), None),
             layers: vec![layer],
         })
     }
@@ -204,8 +206,8 @@ impl Network for GraphNet {
             x = output.state.clone().transpose();
             layers.push(output);
         }
-        let x = relu(self.V_0.forward(graphs.pool(x)?));
-        let x = self.V_1.forward(self.dropout.forward(x));
+        let x = linear(&self.V_0, graphs.pool(x)?, Some(Activation::Relu));
+        let x = linear(&self.V_1, self.dropout.forward(x), None);
         Ok(IgnnOutput {
             output: log_softmax(x, 1),
             layers,
@@ -235,7 +237,7 @@ fn another(config: &IgnnConfig, requirement: &'static str) -> IgnnError {
 /// $x$ above 0, $e^x - 1$ below. burn's own takes the exponential of large numbers as well, whose
 /// overflow becomes NaN in the gradient.
 fn elu(x: Tensor<2>) -> Tensor<2> {
-    relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0)
+    relu(x.clone()) + (exp(x.clamp_max(0.0)) - 1.0)
 }
 
 /// Each row divided by its length, which counts as at least 1e-12.

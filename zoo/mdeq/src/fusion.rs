@@ -5,10 +5,10 @@ use burn::tensor::Tensor;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use deq_kernels::PackedConv2d;
+use deq_kernels::layers::{group_norm, group_norm_relu};
 
 use crate::MdeqConfig;
 use crate::init::{Draw, Init};
-use crate::prepared::{PreparedNorm, packed};
 
 /// What branch `from` adds to branch `to` in the fusion.
 #[derive(Module, Debug)]
@@ -57,8 +57,8 @@ impl ConvNorm {
 
     fn prepare(&self) -> PreparedConvNorm {
         PreparedConvNorm {
-            conv: packed(&self.conv),
-            norm: PreparedNorm::new(&self.gnorm),
+            conv: PackedConv2d::of(&self.conv),
+            norm: self.gnorm.clone(),
         }
     }
 }
@@ -66,17 +66,17 @@ impl ConvNorm {
 /// A [`ConvNorm`] for many evaluations.
 struct PreparedConvNorm {
     conv: PackedConv2d,
-    norm: PreparedNorm,
+    norm: GroupNorm,
 }
 
 impl PreparedConvNorm {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(self.conv.forward(x, None))
+        group_norm(&self.norm, self.conv.forward(x, None))
     }
 
     /// The rectified norm.
     fn relu(&self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.relu(self.conv.forward(x, None))
+        group_norm_relu(&self.norm, self.conv.forward(x, None))
     }
 }
 

@@ -3,7 +3,8 @@
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use deq_kernels::layers::conv2d;
+use deq_kernels::{Activation, add_activation, relu};
 
 use crate::MdeqConfig;
 use crate::init::{Draw, Init};
@@ -59,9 +60,10 @@ impl Bottleneck {
             Some(layers) => sequence(layers, x.clone()),
             None => x.clone(),
         };
-        let y = relu(self.bn1.forward(self.conv1.forward(x)));
-        let y = relu(self.bn2.forward(self.conv2.forward(y)));
-        relu(self.bn3.forward(self.conv3.forward(y)) + shortcut)
+        let y = relu(self.bn1.forward(conv2d(&self.conv1, x, None)));
+        let y = relu(self.bn2.forward(conv2d(&self.conv2, y, None)));
+        let y = self.bn3.forward(conv2d(&self.conv3, y, None));
+        add_activation(y, shortcut, Activation::Relu)
     }
 }
 

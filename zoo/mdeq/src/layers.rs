@@ -3,6 +3,8 @@ use burn::nn::Relu;
 use burn::nn::conv::Conv2d;
 use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor, TensorData};
+use deq_kernels::layers::conv2d;
+use deq_kernels::relu;
 
 use crate::init::{Draw, Init};
 
@@ -120,8 +122,8 @@ pub(crate) fn conv_norm_relu(
 /// One layer after the other.
 pub(crate) fn sequence(layers: &[Layer], x: Tensor<4>) -> Tensor<4> {
     layers.iter().fold(x, |x, layer| match layer {
-        Layer::Conv(conv) => conv.forward(x),
+        Layer::Conv(conv) => conv2d(conv, x, None),
         Layer::Norm(norm) => norm.forward(x),
-        Layer::Relu(relu) => relu.forward(x),
+        Layer::Relu(_) => relu(x),
     })
 }

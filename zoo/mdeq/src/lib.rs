@@ -41,7 +41,6 @@ mod map;
 mod model;
 pub mod parity;
 mod post;
-mod prepared;
 mod residual;
 mod segmentation;
 mod stem;

@@ -3,6 +3,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Shape, Tensor};
 use deq::implicit::with_prepare;
 use deq::prelude::*;
+use deq_kernels::layers::linear;
 
 use crate::error::fits;
 use crate::head::{self, Bottleneck};
@@ -195,7 +196,7 @@ impl Mdeq {
             &self.final_layer,
             state,
         );
-        Ok(self.classifier.forward(features))
+        Ok(linear(&self.classifier, features, None))
     }
 
     /// The shapes of a state whose first part has this shape.

@@ -2,11 +2,11 @@ use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use deq_kernels::relu;
+use deq_kernels::layers::group_norm;
+use deq_kernels::{PackedConv2d, relu};
 
 use crate::MdeqConfig;
 use crate::init::{Draw, Init};
-use crate::prepared::{PreparedNorm, packed};
 
 /// What follows the fusion at each resolution: $\mathrm{GN}(W\, \mathrm{ReLU}(y))$ with a 1×1
 /// convolution, and half as many groups as elsewhere.
@@ -38,7 +38,7 @@ impl PostFusion {
 
     /// [`PostFusion::forward`] for many evaluations.
     pub(crate) fn prepare(&self) -> impl Fn(Tensor<4>) -> Tensor<4> + use<> {
-        let (conv, norm) = (packed(&self.conv), PreparedNorm::new(&self.gnorm));
-        move |y: Tensor<4>| norm.forward(conv.forward(relu(y), None))
+        let (conv, norm) = (PackedConv2d::of(&self.conv), self.gnorm.clone());
+        move |y: Tensor<4>| group_norm(&norm, conv.forward(relu(y), None))
     }
 }

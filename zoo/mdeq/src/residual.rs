@@ -3,10 +3,10 @@ use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use deq_kernels::PackedConv2d;
+use deq_kernels::layers::{group_norm, group_norm_add_relu, group_norm_relu};
 
 use crate::MdeqConfig;
 use crate::init::{Draw, Init};
-use crate::prepared::{PreparedNorm, packed};
 
 /// The residual blocks of one resolution: one, as in all published models.
 #[derive(Module, Debug)]
@@ -81,11 +81,11 @@ impl ResidualBlock {
 
     fn prepare(&self, injection: Option<Tensor<4>>) -> PreparedBlock {
         PreparedBlock {
-            conv1: packed(&self.conv1),
-            gn1: PreparedNorm::new(&self.gn1),
-            conv2: packed(&self.conv2),
-            gn2: PreparedNorm::new(&self.gn2),
-            gn3: PreparedNorm::new(&self.gn3),
+            conv1: PackedConv2d::of(&self.conv1),
+            gn1: self.gn1.clone(),
+            conv2: PackedConv2d::of(&self.conv2),
+            gn2: self.gn2.clone(),
+            gn3: self.gn3.clone(),
             injection,
         }
     }
@@ -94,20 +94,20 @@ impl ResidualBlock {
 /// A [`ResidualBlock`] for many evaluations.
 struct PreparedBlock {
     conv1: PackedConv2d,
-    gn1: PreparedNorm,
+    gn1: GroupNorm,
     conv2: PackedConv2d,
-    gn2: PreparedNorm,
-    gn3: PreparedNorm,
+    gn2: GroupNorm,
+    gn3: GroupNorm,
     injection: Option<Tensor<4>>,
 }
 
 impl PreparedBlock {
     fn forward(&self, z: Tensor<4>) -> Tensor<4> {
-        let y = self.gn1.relu(self.conv1.forward(z.clone(), None));
+        let y = group_norm_relu(&self.gn1, self.conv1.forward(z.clone(), None));
         let y = match &self.injection {
             Some(injection) => self.conv2.forward_add(y, injection.clone(), None),
             None => self.conv2.forward(y, None),
         };
-        self.gn3.forward(self.gn2.add_relu(y, z))
+        group_norm(&self.gn3, group_norm_add_relu(&self.gn2, y, z))
     }
 }

@@ -37,6 +37,11 @@ function!(
     Sigmoid
 );
 function!(
+    /// $x / (1 + e^{-x})$ of every number, to 4 ulp; 0 where $e^{-x}$ overflows.
+    silu,
+    Silu
+);
+function!(
     /// $\sin x$ of every number, to 3 ulp up to [`SINE_LIMIT`](super::SINE_LIMIT) in absolute
     /// value, and by the standard library beyond.
     sin,

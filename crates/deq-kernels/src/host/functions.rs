@@ -69,6 +69,19 @@ pub(crate) fn sigmoid<T: Scalar, A: Arithmetic>(x: T) -> T {
     above / (T::ONE + power)
 }
 
+/// $x / (1 + e^{-x})$. Where the exponential overflows it is 0.
+#[inline(always)]
+pub(crate) fn silu<T: Scalar, A: Arithmetic>(x: T) -> T {
+    x / (T::ONE + exp::<T, A>(-x))
+}
+
+/// $\sigma(x) (1 + x (1 - \sigma(x)))$ with $\sigma(x) = 1 / (1 + e^{-x})$.
+#[inline(always)]
+pub(crate) fn silu_derivative<T: Scalar, A: Arithmetic>(x: T) -> T {
+    let share = sigmoid::<T, A>(x);
+    A::mul_add(x * (T::ONE - share), share, share)
+}
+
 /// $\sin(x - n \pi)$.
 #[inline(always)]
 fn reduced_sin<T: Scalar, A: Arithmetic>(x: T, n: T) -> T {

@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | [`exp`] | 2 | all; infinite above 88.72 (709.78), gradual underflow below −87.3 (−708.4) |
 //! | [`tanh`], [`sigmoid`] | 3 | all |
+//! | [`silu`] | 4 | above −88.72 (−709.78); 0 below, where the exact value is above −2.7·10⁻³⁷ (−4.0·10⁻³⁰⁶); −∞ gives NaN, as burn's formula does |
 //! | [`sin`] | 3 | up to [`SINE_LIMIT`] in absolute value; the standard library's beyond |
 //! | [`gelu`] | 8 | all; −∞ gives NaN, as burn's formula does |
 //!
@@ -54,7 +55,7 @@ mod vector;
 pub use attention::{Attention, AttentionGradients, ScoreBias};
 pub use bias::{Bias, sum_channels};
 pub use convolution::{Geometry, convolve, convolve_input_gradient, convolve_kernel_gradient};
-pub use elementwise::{exp, gelu, map, map_gradient, map_sum, sigmoid, sin, tanh};
+pub use elementwise::{exp, gelu, map, map_gradient, map_sum, sigmoid, silu, sin, tanh};
 pub use finish::{Addend, Finish};
 pub use gemm::{Matrix, Panels, Stack, multiply, multiply_once, multiply_stacks};
 pub use group_norm::GroupNorm;

@@ -19,6 +19,8 @@ pub enum Activation {
     Relu,
     /// $1 / (1 + e^{-x})$.
     Sigmoid,
+    /// $x / (1 + e^{-x})$, also called swish.
+    Silu,
     /// $\sin x$.
     Sin,
     /// $\tanh x$.
@@ -27,11 +29,12 @@ pub enum Activation {
 
 impl Activation {
     /// Every activation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Exp,
         Self::Gelu,
         Self::Relu,
         Self::Sigmoid,
+        Self::Silu,
         Self::Sin,
         Self::Tanh,
     ];
@@ -40,7 +43,7 @@ impl Activation {
     pub fn differentiates_value(self) -> bool {
         match self {
             Self::Exp | Self::Relu | Self::Sigmoid | Self::Tanh => true,
-            Self::Gelu | Self::Sin => false,
+            Self::Gelu | Self::Silu | Self::Sin => false,
         }
     }
 }
@@ -73,6 +76,7 @@ pub(crate) struct Gelu;
 pub(crate) struct Identity;
 pub(crate) struct Relu;
 pub(crate) struct Sigmoid;
+pub(crate) struct Silu;
 pub(crate) struct Sin;
 pub(crate) struct Tanh;
 
@@ -137,6 +141,18 @@ impl Pointwise for Sigmoid {
     }
 }
 
+impl Pointwise for Silu {
+    #[inline(always)]
+    fn value<T: Scalar, A: Arithmetic>(x: T) -> T {
+        functions::silu::<T, A>(x)
+    }
+
+    #[inline(always)]
+    fn gradient<T: Scalar, A: Arithmetic>(saved: T, gradient: T) -> T {
+        functions::silu_derivative::<T, A>(saved) * gradient
+    }
+}
+
 impl Pointwise for Sin {
     const LIMIT: Option<f64> = Some(SINE_LIMIT);
 
@@ -189,6 +205,10 @@ macro_rules! with_pointwise {
             }
             $crate::host::Activation::Sigmoid => {
                 type $name = $crate::host::pointwise::Sigmoid;
+                $body
+            }
+            $crate::host::Activation::Silu => {
+                type $name = $crate::host::pointwise::Silu;
                 $body
             }
             $crate::host::Activation::Sin => {

@@ -25,6 +25,12 @@ pub fn exp<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     activate(input, Activation::Exp)
 }
 
+/// $x / (1 + e^{-x})$ (Hendrycks and Gimpel, arXiv 1606.08415), also called swish. The derivative is
+/// computed from the input.
+pub fn silu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    activate(input, Activation::Silu)
+}
+
 /// $\sin x$. On flex, numbers beyond [`SINE_LIMIT`](crate::host::SINE_LIMIT) in absolute value
 /// take the standard library's slower sine.
 pub fn sin<const D: usize>(input: Tensor<D>) -> Tensor<D> {
@@ -86,6 +92,7 @@ pub(crate) fn composed<B: Backend>(
         Activation::Gelu => B::gelu(input),
         Activation::Relu => B::relu(input),
         Activation::Sigmoid => B::sigmoid(input),
+        Activation::Silu => B::float_mul(input.clone(), B::sigmoid(input)),
         Activation::Sin => B::float_sin(input),
         Activation::Tanh => B::float_tanh(input),
     }
@@ -101,6 +108,12 @@ fn composed_backward<B: Backend>(
         Activation::Gelu => B::gelu_backward(saved, gradient),
         Activation::Relu => B::relu_backward(saved, gradient),
         Activation::Sigmoid => B::sigmoid_backward(saved, gradient),
+        Activation::Silu => {
+            let share = B::sigmoid(saved.clone());
+            let rest = B::float_add_scalar(B::float_neg(share.clone()), 1f32.into());
+            let slope = B::float_add_scalar(B::float_mul(saved, rest), 1f32.into());
+            B::float_mul(B::float_mul(share, slope), gradient)
+        }
         Activation::Sin => B::float_mul(B::float_cos(saved), gradient),
         Activation::Tanh => {
             let square = B::float_mul(saved.clone(), saved);

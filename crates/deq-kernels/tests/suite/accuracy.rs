@@ -42,11 +42,20 @@ fn ulps_f64(found: f64, exact: f64) -> f64 {
     (found - exact).abs() / (size.next_up() - size)
 }
 
-/// Checks a function at all [`singles`] of at most this absolute value, and at NaN and infinity.
+/// Checks a function at all [`singles`], infinities and NaN among them.
 fn assert_f32(name: &str, f: fn(&[f32], &mut [f32]), exact: fn(f64) -> f64, bound: f64) {
-    let inputs = singles();
+    assert_f32_at(name, &singles(), f, exact, bound);
+}
+
+fn assert_f32_at(
+    name: &str,
+    inputs: &[f32],
+    f: fn(&[f32], &mut [f32]),
+    exact: fn(f64) -> f64,
+    bound: f64,
+) {
     let mut outputs = vec![0.0; inputs.len()];
-    f(&inputs, &mut outputs);
+    f(inputs, &mut outputs);
     for (&x, &y) in inputs.iter().zip(&outputs) {
         let error = ulps_f32(y, exact(f64::from(x)));
         assert!(error <= bound, "{name}({x:e}) = {y:e}, off by {error} ulp");
@@ -74,6 +83,10 @@ fn sigmoid(x: f64) -> f64 {
     } else {
         1.0 / (1.0 + (-x).exp())
     }
+}
+
+fn silu(x: f64) -> f64 {
+    x * sigmoid(x)
 }
 
 /// $\Phi(-a)$ for $a \ge 0$: the series around 0 below 1, the continued fraction of Laplace above
@@ -116,6 +129,21 @@ fn single_precision_over_the_whole_range() {
 }
 
 #[test]
+fn silu_ends_where_its_exponential_overflows() {
+    let mut above = singles();
+    above.retain(|&x| x.is_nan() || x.is_infinite() || x >= -88.7);
+    assert_f32_at("silu", &above, host::silu, silu, 4.0);
+    let mut below = singles();
+    below.retain(|&x| x.is_finite() && x < -88.0);
+    let mut found = vec![1.0; below.len()];
+    host::silu(&below, &mut found);
+    for (x, y) in below.iter().zip(found) {
+        let error = (f64::from(y) - silu(f64::from(*x))).abs();
+        assert!(error < 2.7e-37, "silu({x:e}) = {y:e}");
+    }
+}
+
+#[test]
 fn double_precision() {
     let mut inputs = numbers(100_000, 1, 750.0);
     inputs.extend(numbers(100_000, 2, 20.0));
@@ -134,6 +162,9 @@ fn double_precision() {
     assert_f64("sin", &inputs, host::sin, f64::sin, 4.0);
     // The reference is a sum and a quotient of such values.
     assert_f64("sigmoid", &inputs, host::sigmoid, sigmoid, 6.0);
+    let mut above = inputs.clone();
+    above.retain(|&x| x >= -709.7);
+    assert_f64("silu", &above, host::silu, silu, 8.0);
     // And here a continued fraction, itself good to some 8 units.
     inputs.retain(|x| x.abs() <= 37.0);
     assert_f64("gelu", &inputs, host::gelu, gelu, 16.0);
@@ -160,12 +191,13 @@ fn multiples_of_pi_keep_their_relative_precision() {
 
 #[test]
 fn signs_of_zero_survive() {
-    let odd = [
+    let signed = [
         ("tanh", host::tanh::<f32> as fn(&[f32], &mut [f32])),
         ("sin", host::sin),
         ("gelu", host::gelu),
+        ("silu", host::silu),
     ];
-    for (name, f) in odd {
+    for (name, f) in signed {
         let mut found = [1.0_f32; 2];
         f(&[0.0, -0.0], &mut found);
         let bits = found.map(f32::to_bits);

@@ -27,6 +27,7 @@ fn composed(input: Tensor<4>, bias: Tensor<1>, axis: BiasAxis, function: Activat
         Activation::Gelu => activation::gelu(sum),
         Activation::Relu => activation::relu(sum),
         Activation::Sigmoid => activation::sigmoid(sum),
+        Activation::Silu => activation::silu(sum),
         Activation::Sin => sum.sin(),
         Activation::Tanh => sum.tanh(),
     }

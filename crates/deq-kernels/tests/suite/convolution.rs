@@ -54,6 +54,7 @@ fn activated(sum: Tensor<4>, function: Option<Activation>) -> Tensor<4> {
         Some(Activation::Gelu) => activation::gelu(sum),
         Some(Activation::Relu) => activation::relu(sum),
         Some(Activation::Sigmoid) => activation::sigmoid(sum),
+        Some(Activation::Silu) => activation::silu(sum),
         Some(Activation::Sin) => sum.sin(),
         Some(Activation::Tanh) => sum.tanh(),
     }
@@ -99,6 +100,40 @@ fn values_are_burns() {
                 let found = conv2d_add(x.clone(), kernel.clone(), addend, sliding, end);
                 close(found, expected);
             }
+        }
+    }
+}
+
+#[test]
+fn a_packed_layer_adds_its_bias_to_the_addend() {
+    for (device, dtype, tolerance) in precisions() {
+        let options = (&device, dtype);
+        let case = CASES[2];
+        let x: Tensor<4> = noise(case.0, 11, 1.0, options);
+        let (kernel, bias) = layer(case, options);
+        let sliding = sliding(case);
+        let plain = composed(x.clone(), kernel.clone(), Some(bias.clone()), sliding, None);
+        let addend: Tensor<4> = noise(plain.dims(), 12, 1.0, options);
+        for end in ENDS {
+            let what = format!("bias and addend {end:?} {dtype:?} on {device:?}");
+            let packed = PackedConv2d::new(kernel.clone(), Some(bias.clone()), sliding);
+            let found = packed.forward_add(x.clone(), addend.clone(), end);
+            let expected = activated(plain.clone() + addend.clone(), end);
+            assert_close(found, expected, product_tolerance(dtype), &what);
+
+            let of_bias = |packed: bool| {
+                let (x, kernel) = (leaf(x.clone()), leaf(kernel.clone()));
+                let (bias, addend) = (leaf(bias.clone()), leaf(addend.clone()));
+                let output = if packed {
+                    let layer = PackedConv2d::new(kernel, Some(bias.clone()), sliding);
+                    layer.forward_add(x, addend, end)
+                } else {
+                    let sum = composed(x, kernel, Some(bias.clone()), sliding, None);
+                    activated(sum + addend, end)
+                };
+                bias.grad(&gradients(output)).expect("a gradient")
+            };
+            assert_close(of_bias(true), of_bias(false), tolerance, &what);
         }
     }
 }

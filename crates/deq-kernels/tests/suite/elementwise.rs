@@ -6,10 +6,11 @@ use crate::common::{assert_close, gradients, leaf, noise, precisions, value_tole
 
 type Function = fn(Tensor<2>) -> Tensor<2>;
 
-const FUNCTIONS: [(&str, Function, Function); 5] = [
+const FUNCTIONS: [(&str, Function, Function); 6] = [
     ("exp", deq_kernels::exp, Tensor::exp),
     ("gelu", deq_kernels::gelu, activation::gelu),
     ("sigmoid", deq_kernels::sigmoid, activation::sigmoid),
+    ("silu", deq_kernels::silu, activation::silu),
     ("sin", deq_kernels::sin, Tensor::sin),
     ("tanh", deq_kernels::tanh, Tensor::tanh),
 ];

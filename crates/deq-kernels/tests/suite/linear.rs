@@ -31,6 +31,7 @@ fn activated<const D: usize>(sum: Tensor<D>, function: Option<Activation>) -> Te
         Some(Activation::Gelu) => activation::gelu(sum),
         Some(Activation::Relu) => activation::relu(sum),
         Some(Activation::Sigmoid) => activation::sigmoid(sum),
+        Some(Activation::Silu) => activation::silu(sum),
         Some(Activation::Sin) => sum.sin(),
         Some(Activation::Tanh) => sum.tanh(),
     }
@@ -87,6 +88,48 @@ fn values_are_burns() {
                 close(found, expected);
             }
         }
+    }
+}
+
+#[test]
+fn a_packed_layer_adds_its_bias_to_the_addend() {
+    for (device, dtype, tolerance) in precisions() {
+        let options = (&device, dtype);
+        let x: Tensor<3> = noise([2, 3, 5], 11, 1.0, options);
+        let addend: Tensor<3> = noise([2, 3, 7], 12, 1.0, options);
+        let (weight, bias) = layer(5, 7, options);
+        for end in ENDS {
+            let what = format!("bias and addend {end:?} {dtype:?} on {device:?}");
+            let packed = PackedLinear::new(weight.clone(), Some(bias.clone()));
+            let found = packed.forward_add(x.clone(), addend.clone(), end);
+            let sum = composed(x.clone(), weight.clone(), Some(bias.clone()), None);
+            let expected = activated(sum + addend.clone(), end);
+            assert_close(found, expected, product_tolerance(dtype), &what);
+
+            let of_bias = |packed: bool| {
+                let (x, weight) = (leaf(x.clone()), leaf(weight.clone()));
+                let (bias, addend) = (leaf(bias.clone()), leaf(addend.clone()));
+                let output = if packed {
+                    let layer = PackedLinear::new(weight, Some(bias.clone()));
+                    layer.forward_add(x, addend, end)
+                } else {
+                    activated(composed(x, weight, Some(bias.clone()), None) + addend, end)
+                };
+                bias.grad(&gradients(output)).expect("a gradient")
+            };
+            assert_close(of_bias(true), of_bias(false), tolerance, &what);
+        }
+        // Without inputs the sum is the addend and the bias; without samples there is none.
+        let weight = Tensor::zeros([0, 7], options);
+        let packed = PackedLinear::new(weight, Some(bias.clone()));
+        let found = packed.forward_add(Tensor::zeros([2, 3, 0], options), addend.clone(), None);
+        let expected = addend + bias.unsqueeze::<3>();
+        assert_close(found, expected, 0.0, "no inputs");
+        let (x, addend) = (
+            Tensor::<3>::zeros([0, 3, 0], options),
+            Tensor::<3>::zeros([0, 3, 7], options),
+        );
+        assert_eq!(packed.forward_add(x, addend, None).dims(), [0, 3, 7]);
     }
 }
 

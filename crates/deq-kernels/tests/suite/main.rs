@@ -8,6 +8,7 @@ mod convolution;
 mod elementwise;
 mod group_norm;
 mod layer_norm;
+mod layers;
 mod linear;
 mod product;
 mod residual;

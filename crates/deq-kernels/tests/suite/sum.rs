@@ -15,6 +15,7 @@ fn composed(a: Tensor<3>, b: Tensor<3>, function: Activation) -> Tensor<3> {
         Activation::Gelu => activation::gelu(sum),
         Activation::Relu => activation::relu(sum),
         Activation::Sigmoid => activation::sigmoid(sum),
+        Activation::Silu => activation::silu(sum),
         Activation::Sin => sum.sin(),
         Activation::Tanh => sum.tanh(),
     }

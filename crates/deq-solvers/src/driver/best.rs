@@ -32,7 +32,7 @@ impl Best {
 
     pub(super) fn update(
         &mut self,
-        improved: &Improved,
+        improved: &Improved<'_>,
         evaluation: &Evaluation,
         solver: &dyn Solver,
     ) {
@@ -44,11 +44,13 @@ impl Best {
                 self.image = evaluation.image.clone();
             }
             Improved::Some(flags) => {
-                let mask = rows(flags.clone(), &self.point.device());
-                let update = |old: &Tensor<2>, new| choose(&mask, &new, old.clone());
-                self.point = update(&self.point, evaluation.point.clone());
-                self.output = update(&self.output, solver.output(evaluation));
-                self.image = update(&self.image, evaluation.image.clone());
+                let mask = rows(flags.to_vec(), &self.point.device());
+                let update = |old: &mut Tensor<2>, new: &Tensor<2>| {
+                    old.inplace(|old| choose(&mask, new, old));
+                };
+                update(&mut self.point, &evaluation.point);
+                update(&mut self.output, &solver.output(evaluation));
+                update(&mut self.image, &evaluation.image);
             }
         }
     }

@@ -66,14 +66,15 @@ impl Map<'_> {
         if let Some(status) = self.budget.exhausted() {
             return Err(Halt(Reason::Stopped(status)));
         }
-        self.evaluate_anyway(point)
-            .map_err(|error| Halt(Reason::Failed(error)))
+        let image = self.image(point.clone());
+        let image = image.map_err(|error| Halt(Reason::Failed(error)))?;
+        Ok(Evaluation::new(point, image))
     }
 
-    pub(super) fn evaluate_anyway(&mut self, point: Tensor<2>) -> Result<Evaluation, SolveError> {
+    /// $f(z)$, whatever the budget.
+    pub(super) fn image(&mut self, point: Tensor<2>) -> Result<Tensor<2>, SolveError> {
         self.evaluations += 1;
-        let image = (self.function)(point.clone())?;
-        Ok(Evaluation::new(point, image))
+        (self.function)(point)
     }
 
     /// $J v$ at a point: [`DriveOptions::jvp`](crate::DriveOptions::jvp) where it was given, else

@@ -10,7 +10,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 
 use crate::{
-    Evaluation, Next, Norm, Observer, Solution, SolveError, Solver, State, StepEvent, StopMode,
+    Evaluation, Next, Observer, Solution, SolveError, Solver, State, StepEvent, StopMode,
     Termination,
 };
 use best::{Best, Samples};
@@ -36,10 +36,10 @@ pub struct DriveOptions<'a> {
 
 /// Solves `map(z) = z` from `start`: the one loop behind every solver.
 ///
-/// Each round evaluates the map, measures every sample's residual (the one read-back, of as many
-/// numbers as there are samples; only every [`Termination::check_every`] rounds if so asked), keeps
-/// the best step of each sample, and asks the solver for the next point until [`Termination`] ends
-/// it. Bookkeeping beyond the solver's own memory is three states at most: the best point, its image,
+/// Each round evaluates the map, measures every sample's residual (the one read-back, of two
+/// numbers a sample; only every [`Termination::check_every`] rounds if so asked), keeps the best
+/// step of each sample, and asks the solver for the next point until [`Termination`] ends it.
+/// Bookkeeping beyond the solver's own memory is three states at most: the best point, its image,
 /// and its output where that is neither.
 ///
 /// Departures from TorchDEQ, all of them deliberate:
@@ -123,17 +123,21 @@ fn run(
     if termination.max_iter > 0 {
         solver.init(&start);
         let mut next = Next::Point(start);
+        let mut residuals = Vec::with_capacity(batch);
         loop {
-            let evaluation = match next {
-                Next::Point(point) => map.evaluate_anyway(point)?,
-                Next::Evaluated(evaluation) => evaluation,
-            };
             rounds += 1;
             step = rounds - solver.initial_evaluations().min(rounds);
             let last = step >= termination.max_iter;
-            if last || (rounds - 1) % termination.check_every == 0 {
-                let residuals = measure(termination, &evaluation);
-                let improved = progress.record(step, map.evaluations, &residuals);
+            let is_measured = last || (rounds - 1) % termination.check_every == 0;
+            let norm = is_measured.then(|| termination.norm.of_rows());
+            let (point, image) = match next {
+                Next::Point(point) => (point.clone(), map.image(point)?),
+                Next::Evaluated(evaluation) => (evaluation.point, evaluation.image),
+            };
+            let (evaluation, norms) = Evaluation::measured(point, image, norm);
+            if let Some(norms) = norms {
+                measure(termination.mode, norms, &mut residuals);
+                progress.record(step, map.evaluations, &residuals);
                 if let Some(observer) = observer.as_deref_mut() {
                     observer.observe(&StepEvent {
                         step,
@@ -142,9 +146,8 @@ fn run(
                         evaluation: &evaluation,
                     });
                 }
-                best.update(&improved, &evaluation, solver);
-                map.residuals.clear();
-                map.residuals.extend_from_slice(progress.current());
+                best.update(&progress.improved(), &evaluation, solver);
+                map.residuals.copy_from_slice(progress.current());
             }
             samples.take(step, best.output());
             if let Some(status) = map.budget.exhausted() {
@@ -189,18 +192,16 @@ fn run(
     })
 }
 
-/// Each sample's residual, read back to the host in one transfer.
-fn measure(termination: &Termination, evaluation: &Evaluation) -> Vec<f64> {
-    let norm = |matrix: &Tensor<2>| match termination.norm {
-        Norm::L2 => matrix.clone().square().sum_dim(1).sqrt(),
-        Norm::Rms => matrix.clone().square().mean_dim(1).sqrt(),
-        Norm::Max => matrix.clone().abs().max_dim(1),
-    };
-    let absolute = norm(&evaluation.residual);
-    let scaled = match termination.mode {
-        StopMode::Absolute => absolute,
-        StopMode::Relative => absolute / (norm(&evaluation.image) + 1e-9),
-        StopMode::AbsoluteRelative => absolute / (norm(&evaluation.image) + 1.0),
-    };
-    scaled.into_data().iter::<f64>().collect()
+/// Each sample's residual, from the norms of its residual and image: one transfer to the host.
+fn measure(mode: StopMode, norms: Tensor<2>, residuals: &mut Vec<f64>) {
+    let norms = norms.into_data();
+    let mut norms = norms.iter::<f64>();
+    residuals.clear();
+    while let (Some(absolute), Some(image)) = (norms.next(), norms.next()) {
+        residuals.push(match mode {
+            StopMode::Absolute => absolute,
+            StopMode::Relative => absolute / (image + 1e-9),
+            StopMode::AbsoluteRelative => absolute / (image + 1.0),
+        });
+    }
 }

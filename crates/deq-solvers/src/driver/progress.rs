@@ -1,5 +1,3 @@
-use std::collections::VecDeque;
-
 use crate::{Finish, SolveStats, Stall, Status, Termination, TraceStep};
 
 /// The bookkeeping of a solve, per sample and on the host: one vector of residuals comes in per
@@ -11,8 +9,11 @@ pub(super) struct Progress<'a> {
     best: Vec<f64>,
     best_steps: Vec<usize>,
     current: Vec<f64>,
-    /// The last residuals of each sample, as many as the stall window holds.
-    recent: Vec<VecDeque<f64>>,
+    /// Which samples the last measured step was the best of.
+    improved: Vec<bool>,
+    /// The residuals of the last measured steps, a row of all samples each, as many as the stall
+    /// window holds.
+    recent: Vec<f64>,
     /// How a sample ended before the solve did.
     ended: Vec<Option<Status>>,
     /// Which samples still move.
@@ -24,25 +25,30 @@ pub(super) struct Progress<'a> {
 
 /// Which samples have a new best step.
 #[derive(Debug, PartialEq)]
-pub(super) enum Improved {
+pub(super) enum Improved<'a> {
     All,
     None,
-    Some(Vec<bool>),
+    Some(&'a [bool]),
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn new(termination: &'a Termination, batch: usize) -> Self {
+        // Room for all steps and for the start, which some solvers measure first. Few solves take
+        // thousands of steps, whatever their cap.
+        let steps = termination.max_iter.min(1000) + 1;
+        let window = termination.stall.as_ref().map_or(0, |stall| stall.window);
         Self {
             termination,
             first: vec![f64::INFINITY; batch],
             best: vec![f64::INFINITY; batch],
             best_steps: vec![0; batch],
             current: vec![f64::INFINITY; batch],
-            recent: vec![VecDeque::new(); batch],
+            improved: vec![false; batch],
+            recent: Vec::with_capacity(batch * window.min(steps)),
             ended: vec![None; batch],
             active: vec![true; batch],
             stopped: None,
-            trace: Vec::new(),
+            trace: Vec::with_capacity(steps),
         }
     }
 
@@ -59,18 +65,22 @@ impl<'a> Progress<'a> {
         self.active.contains(&false)
     }
 
+    /// The samples that the last measured step was the best of.
+    pub(super) fn improved(&self) -> Improved<'_> {
+        let improved = &self.improved;
+        match (improved.contains(&true), improved.contains(&false)) {
+            (false, _) => Improved::None,
+            (true, false) => Improved::All,
+            (true, true) => Improved::Some(improved),
+        }
+    }
+
     /// Takes the residuals of one evaluation.
-    pub(super) fn record(
-        &mut self,
-        step: usize,
-        evaluations: usize,
-        residuals: &[f64],
-    ) -> Improved {
-        let mut improved = vec![false; residuals.len()];
+    pub(super) fn record(&mut self, step: usize, evaluations: usize, residuals: &[f64]) {
+        self.remember(residuals);
         for (sample, &residual) in residuals.iter().enumerate() {
-            if self.active[sample] {
-                improved[sample] = self.record_sample(sample, step, residual);
-            }
+            self.improved[sample] =
+                self.active[sample] && self.record_sample(sample, step, residual);
         }
         // `f64::max` passes over NaN; the trace must not.
         let worse = |worst: f64, residual: f64| {
@@ -86,10 +96,19 @@ impl<'a> Progress<'a> {
             max_residual: self.current.iter().copied().fold(0.0, worse),
             mean_residual: self.current.iter().sum::<f64>() / self.current.len() as f64,
         });
-        match improved.iter().filter(|&&flag| flag).count() {
-            0 => Improved::None,
-            count if count == improved.len() => Improved::All,
-            _ => Improved::Some(improved),
+    }
+
+    /// Puts residuals in the place of the oldest ones. What it keeps of a frozen sample is never
+    /// looked at.
+    fn remember(&mut self, residuals: &[f64]) {
+        let Some(stall) = &self.termination.stall else {
+            return;
+        };
+        let start = (self.trace.len() % stall.window) * residuals.len();
+        if start == self.recent.len() {
+            self.recent.extend_from_slice(residuals);
+        } else {
+            self.recent[start..start + residuals.len()].copy_from_slice(residuals);
         }
     }
 
@@ -98,13 +117,6 @@ impl<'a> Progress<'a> {
         self.current[sample] = residual;
         if self.first[sample] == f64::INFINITY {
             self.first[sample] = residual;
-        }
-        if let Some(stall) = &self.termination.stall {
-            let recent = &mut self.recent[sample];
-            if recent.len() == stall.window {
-                recent.pop_front();
-            }
-            recent.push_back(residual);
         }
         // A comparison with NaN is false, so only finite residuals get past `best`.
         let better = residual < self.best[sample]
@@ -204,15 +216,15 @@ impl<'a> Progress<'a> {
         else {
             return false;
         };
-        let recent = &self.recent[sample];
-        if recent.len() < window || !(self.current[sample] < within * self.termination.tolerance) {
+        let batch = self.current.len();
+        let is_near = self.current[sample] < within * self.termination.tolerance;
+        if self.recent.len() / batch < window || !is_near {
             return false;
         }
-        let (least, most) = recent
-            .iter()
-            .fold((f64::INFINITY, 0.0), |(least, most), &residual| {
-                (f64::min(least, residual), f64::max(most, residual))
-            });
+        let recent = self.recent.iter().skip(sample).step_by(batch);
+        let (least, most) = recent.fold((f64::INFINITY, 0.0), |(least, most), &residual| {
+            (f64::min(least, residual), f64::max(most, residual))
+        });
         most < improvement * least
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn diagonal(matrix: &Tensor<3>) -> Tensor<3> {
     only.sum_dim(2)
 }
 
-fn computes_on_host(device: &Device) -> bool {
+/// Whether a device's memory is the host's.
+pub(crate) fn computes_on_host(device: &Device) -> bool {
     match device.as_dispatch() {
         #[cfg(feature = "flex")]
         DispatchDevice::Flex(_) => true,
@@ -73,8 +74,9 @@ fn on_host(matrix: Tensor<3>, rhs: Tensor<3>) -> Tensor<3> {
     Tensor::from_data(data, (&device, dtype))
 }
 
-/// Gauss–Jordan elimination in place; returns which unknowns were solved for.
-fn eliminate(system: &mut [f64], n: usize, width: usize, epsilon: f64) -> Vec<bool> {
+/// Gauss–Jordan elimination in place of `n` rows of `width` numbers, the right-hand sides behind the
+/// matrix; returns which unknowns were solved for.
+pub(crate) fn eliminate(system: &mut [f64], n: usize, width: usize, epsilon: f64) -> Vec<bool> {
     let entries = |row: usize| row * width..row * width + n;
     let largest = (0..n)
         .flat_map(entries)

@@ -1,4 +1,5 @@
 pub(crate) mod bench;
+mod clock;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod devices;

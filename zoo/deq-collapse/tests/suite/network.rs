@@ -1,9 +1,11 @@
 //! The networks: sizes, pairs, hyper-parameters, shapes, modes and refusals.
 
-use crate::common::{all_near, batch, equilibrium, explicit, few_steps, near, values};
+use crate::common::{all_near, batch, equilibrium, explicit, few_steps, near, noise, values};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use deq::implicit::{check_prepared, with_prepare};
 use deq::prelude::*;
 use deq_collapse::{
     Classifier, CollapseError, InjectedBlock, LastBlock, Network, NetworkConfig, Objective, Pair,
@@ -101,6 +103,36 @@ struct Flat {
 impl ModuleVisitor for Flat {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.values.extend(values(param.val()));
+    }
+}
+
+#[test]
+fn the_prepared_map_is_the_map_and_both_are_the_formula() {
+    for device in deq::devices::all() {
+        let network = equilibrium().init(&device, 1).expect("valid");
+        let numbers = |seed| {
+            let values = noise(2 * 4 * 9, seed).into_iter();
+            let values: Vec<f32> = values.map(|value| value as f32).collect();
+            Tensor::<4>::from_data(TensorData::new(values, [2, 4, 3, 3]), &device)
+        };
+        let (z, x) = (numbers(1), numbers(2));
+        let block = network.blocks[0].clone();
+        let y = relu(block.norm1.forward(block.conv1.forward(z.clone())));
+        let y = block.norm2.forward(block.conv2.forward(y) + x.clone());
+        let expected = values(block.norm3.forward(relu(y + z.clone())));
+
+        type Args = (InjectedBlock, Tensor<4>);
+        let args: Args = (block, x);
+        let map = with_prepare(
+            |(f, x): &Args, z: Tensor<4>| f.forward(z, x.clone()),
+            |(f, x): &Args| Box::new(f.prepare(x.clone())),
+        );
+        let error = check_prepared(&args, &map, &z);
+        assert!(error.is_some_and(|error| error < 1e-5), "{error:?}");
+        all_near(&values(map.forward(&args, z.clone())), &expected, 1e-4);
+        // The tracked step's operations come one by one.
+        let tracked = map.forward(&args, z.autodiff()).inner();
+        all_near(&values(tracked), &expected, 1e-4);
     }
 }
 

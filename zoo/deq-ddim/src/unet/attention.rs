@@ -2,8 +2,8 @@ use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
 
+use super::prepared::PreparedAttention;
 use crate::init::Init;
 
 /// Self-attention of one head over all pixels,
@@ -41,17 +41,6 @@ impl AttentionBlock {
 
     /// `[images, channels, height, width]` to the same.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [images, channels, height, width] = x.dims();
-        let pixels = |x: Tensor<4>| x.reshape([images, channels, height * width]);
-        let normed = self.norm.forward(x.clone());
-        let queries = pixels(self.q.forward(normed.clone()));
-        let keys = pixels(self.k.forward(normed.clone()));
-        let values = pixels(self.v.forward(normed));
-        let scale = 1.0 / (channels as f64).sqrt();
-        let scores = queries.swap_dims(1, 2).matmul(keys) * scale;
-        let attention = softmax(scores, 2);
-        let attended = values.matmul(attention.swap_dims(1, 2));
-        let attended = attended.reshape([images, channels, height, width]);
-        x + self.proj_out.forward(attended)
+        PreparedAttention::new(self).forward(x)
     }
 }

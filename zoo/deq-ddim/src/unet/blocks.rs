@@ -2,13 +2,10 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
-use burn::tensor::module::interpolate;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions, PadMode};
-use deq::regularizers::{Drops, VariationalDropout};
-use rand::rngs::StdRng;
+use deq_kernels::PackedConv2d;
 
 use super::attention::AttentionBlock;
+use super::prepared::{doubled, halved};
 use crate::init::Init;
 
 /// Two normalised convolutions around the time step, beside a shortcut:
@@ -81,32 +78,6 @@ pub struct Upsample {
     pub conv: Conv2d,
 }
 
-/// Drops numbers in training, with masks drawn on the host.
-pub(crate) struct Dropout<'a> {
-    rate: f64,
-    rng: Option<&'a mut StdRng>,
-}
-
-impl<'a> Dropout<'a> {
-    /// `rate` is in [0, 1). Without a generator nothing is dropped.
-    pub(crate) fn new(rate: f64, rng: Option<&'a mut StdRng>) -> Self {
-        Self { rate, rng }
-    }
-
-    fn apply(&mut self, x: Tensor<4>) -> Tensor<4> {
-        let Some(rng) = self.rng.as_deref_mut() else {
-            return x;
-        };
-        let dropout = VariationalDropout {
-            p: self.rate,
-            drops: Drops::Elements {},
-        };
-        let mask = dropout.sample(&x, rng);
-        mask.expect("the rate was validated with the configuration")
-            .apply(x)
-    }
-}
-
 impl ResnetBlock {
     pub(crate) fn new(
         [inputs, outputs]: [usize; 2],
@@ -122,26 +93,6 @@ impl ResnetBlock {
             nin_shortcut: (inputs != outputs).then(|| init.conv([inputs, outputs], 1, 1, 0)),
         }
     }
-
-    /// `time` is $\varsigma(\tau)$, `[images, features]`.
-    pub(crate) fn forward(
-        &self,
-        x: Tensor<4>,
-        time: &Tensor<2>,
-        dropout: &mut Dropout<'_>,
-    ) -> Tensor<4> {
-        let shift = self.temb_proj.forward(time.clone());
-        let [images, channels] = shift.dims();
-        let h = self.conv1.forward(silu(self.norm1.forward(x.clone())));
-        let h = h + shift.reshape([images, channels, 1, 1]);
-        let h = dropout.apply(silu(self.norm2.forward(h)));
-        let h = self.conv2.forward(h);
-        let shortcut = match &self.nin_shortcut {
-            Some(conv) => conv.forward(x),
-            None => x,
-        };
-        shortcut + h
-    }
 }
 
 impl Middle {
@@ -151,17 +102,6 @@ impl Middle {
             attn_1: AttentionBlock::new(channels, init),
             block_2: ResnetBlock::new([channels; 2], time_features, init),
         }
-    }
-
-    pub(crate) fn forward(
-        &self,
-        x: Tensor<4>,
-        time: &Tensor<2>,
-        dropout: &mut Dropout<'_>,
-    ) -> Tensor<4> {
-        let x = self.block_1.forward(x, time, dropout);
-        let x = self.attn_1.forward(x);
-        self.block_2.forward(x, time, dropout)
     }
 }
 
@@ -174,9 +114,7 @@ impl Downsample {
 
     /// `[images, channels, height, width]` to half the height and width.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let below_and_right = [(0, 1), (0, 1)];
-        self.conv
-            .forward(x.pad(below_and_right, PadMode::Constant(0.0)))
+        halved(&PackedConv2d::of(&self.conv), x)
     }
 }
 
@@ -189,9 +127,6 @@ impl Upsample {
 
     /// `[images, channels, height, width]` to twice the height and width.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = x.dims();
-        let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
-        let nearest = nearest.with_output_size([2 * height, 2 * width]);
-        self.conv.forward(interpolate(x, nearest))
+        doubled(&PackedConv2d::of(&self.conv), x)
     }
 }

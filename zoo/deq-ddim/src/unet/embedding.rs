@@ -1,7 +1,8 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
+use deq_kernels::Activation;
+use deq_kernels::layers::linear;
 
 use crate::init::Init;
 
@@ -28,7 +29,8 @@ impl TimeEmbedding {
 
     /// Features `[rows, 4 width]` of sines and cosines `[rows, width]`.
     pub fn forward(&self, sinusoids: Tensor<2>) -> Tensor<2> {
-        self.dense[1].forward(silu(self.dense[0].forward(sinusoids)))
+        let hidden = linear(&self.dense[0], sinusoids, Some(Activation::Silu));
+        linear(&self.dense[1], hidden, None)
     }
 }
 

@@ -3,22 +3,24 @@
 mod attention;
 mod blocks;
 mod embedding;
+mod prepared;
 
 use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor, TensorData};
+use deq_kernels::silu;
 use rand::rngs::StdRng;
 
 pub use attention::AttentionBlock;
 pub use blocks::{Down, Downsample, Middle, ResnetBlock, Up, Upsample};
 pub use embedding::TimeEmbedding;
 
+pub(crate) use prepared::PreparedUNet;
+
 use crate::error::shaped;
 use crate::init::Init;
 use crate::{DdimError, UNetConfig};
-use blocks::Dropout;
 
 /// The network $\epsilon_\theta(x_t, t)$ that estimates the noise in an image (Ho, Jain and Abbeel,
 /// NeurIPS 2020, appendix B): residual blocks from the highest resolution to the lowest and back,
@@ -181,8 +183,13 @@ impl UNet {
                 found: steps.len(),
             });
         }
-        let sinusoids = self.sinusoids(steps, &x.device());
-        Ok(self.at(x, sinusoids, rng))
+        let time = self.time(self.sinusoids(steps, &x.device()));
+        Ok(self.prepare().forward(x, &time, rng))
+    }
+
+    /// The network for many evaluations.
+    pub(crate) fn prepare(&self) -> PreparedUNet {
+        PreparedUNet::new(self, self.config.dropout)
     }
 
     /// The sines and cosines of these steps, `[steps, width]`.
@@ -192,43 +199,15 @@ impl UNet {
         Tensor::from_data(TensorData::new(values, [steps.len(), width]), device)
     }
 
-    /// The estimate for images that fit, at steps given by their sines and cosines.
-    pub(crate) fn at(
-        &self,
-        x: Tensor<4>,
-        sinusoids: Tensor<2>,
-        rng: Option<&mut StdRng>,
-    ) -> Tensor<4> {
-        let mut dropout = Dropout::new(self.config.dropout, rng);
-        let time = &silu(self.temb.forward(sinusoids));
-        let mut h = self.conv_in.forward(x);
-        let mut kept = vec![h.clone()];
-        for level in &self.down {
-            for (index, block) in level.block.iter().enumerate() {
-                h = block.forward(h, time, &mut dropout);
-                if let Some(attention) = level.attn.get(index) {
-                    h = attention.forward(h);
-                }
-                kept.push(h.clone());
-            }
-            if let Some(downsample) = &level.downsample {
-                h = downsample.forward(h);
-                kept.push(h.clone());
-            }
-        }
-        h = self.mid.forward(h, time, &mut dropout);
-        for level in self.up.iter().rev() {
-            for (index, block) in level.block.iter().enumerate() {
-                let skip = kept.pop().expect("one is kept for each block");
-                h = block.forward(Tensor::cat(vec![h, skip], 1), time, &mut dropout);
-                if let Some(attention) = level.attn.get(index) {
-                    h = attention.forward(h);
-                }
-            }
-            if let Some(upsample) = &level.upsample {
-                h = upsample.forward(h);
-            }
-        }
-        self.conv_out.forward(silu(self.norm_out.forward(h)))
+    /// [`UNet::time`] of all these images at one step.
+    pub(crate) fn time_of(&self, step: usize, images: &Tensor<4>) -> Tensor<2> {
+        let time = self.time(self.sinusoids(&[step], &images.device()));
+        time.repeat_dim(0, images.dims()[0])
+    }
+
+    /// What the blocks read of steps given by their sines and cosines: swish of the time
+    /// embedding, `[steps, 4 width]`.
+    pub(crate) fn time(&self, sinusoids: Tensor<2>) -> Tensor<2> {
+        silu(self.temb.forward(sinusoids))
     }
 }

@@ -1,12 +1,12 @@
 //! The joint equilibrium against sequential sampling.
 
 use burn::tensor::{Device, Tensor};
-use deq::implicit::check_transpose;
+use deq::implicit::{check_prepared, check_transpose};
 use deq::prelude::*;
 use deq::solvers::AndersonConfig;
 use deq_ddim::{
-    Ddim, DdimConfig, DdimError, EquilibriumConfig, JointArgs, JointMap, Samples, noise_for,
-    sequential,
+    Ddim, DdimConfig, DdimError, EquilibriumConfig, JointArgs, JointMap, RowMap, Samples,
+    noise_for, sequential,
 };
 
 use crate::common::{difference, largest, model, numbers, small, tight, tiny};
@@ -194,6 +194,32 @@ fn chunks_change_no_number() {
         for chunk in [1, 3, 10, 64] {
             let parts = args(&model, &latents, Some(chunk)).forward(state.clone());
             assert!(difference(parts.expect("fits"), whole.clone()) < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn the_prepared_map_is_the_map() {
+    for device in deq::devices::all() {
+        let mut config = tiny(4);
+        config.network.attention_resolutions = vec![2];
+        let model = model(&config, &device);
+        let latents = model.latents(2, 4, &device).expect("latents");
+        let z = numbers([2, 4, 1, 2, 2], &device);
+        let rows = z.clone().reshape([8, 1, 2, 2]);
+        for chunk in [None, Some(3)] {
+            let plain = args(&model, &latents, chunk);
+            for error in [
+                check_prepared(&plain, &JointMap, &z),
+                check_prepared(&plain, &RowMap, &rows),
+            ] {
+                assert!(error.is_some_and(|error| error < 1e-5), "{error:?}");
+            }
+            // The tracked step's operations come one by one.
+            let lifted = args(&model, &latents.clone().autodiff(), chunk);
+            let tracked = lifted.forward(z.clone().autodiff().require_grad());
+            let found = plain.forward(z.clone()).expect("fits");
+            assert!(difference(found, tracked.expect("fits")) < 1e-4);
         }
     }
 }

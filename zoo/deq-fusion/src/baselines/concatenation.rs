@@ -1,8 +1,8 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
+use deq_kernels::layers::linear;
 
-use crate::fusion::linear;
 use crate::init::Init;
 
 /// $W [x_1; …; x_N] + b$. With a linear classifier behind it this is what MM-Dynamics does, whose
@@ -22,6 +22,6 @@ impl Concatenation {
     }
 
     pub(crate) fn forward(&self, views: Vec<Tensor<3>>) -> Tensor<3> {
-        linear(&self.map, Tensor::cat(views, 2))
+        linear(&self.map, Tensor::cat(views, 2), None)
     }
 }

@@ -1,6 +1,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
+use deq_kernels::layers::linear;
 
 use crate::init::Init;
 
@@ -39,7 +40,7 @@ impl LowRankFusion {
         let ([rank], [features]) = (weights.dims(), bias.dims());
         let parts = views.into_iter().zip(&self.factors).map(|(x, factor)| {
             let [_, _, width] = x.dims();
-            factor.forward(x.reshape([rows, width]))
+            linear(factor, x.reshape([rows, width]), None)
         });
         let product = parts.reduce(|product, part| product * part);
         let product = product.expect("there is at least one modality");

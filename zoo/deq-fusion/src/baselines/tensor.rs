@@ -1,7 +1,8 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use deq_kernels::Activation;
+use deq_kernels::layers::linear;
 
 use crate::init::Init;
 
@@ -31,7 +32,8 @@ impl TensorFusion {
         let rows = samples * positions;
         let parts = views.into_iter().zip(&self.factors).map(|(x, factor)| {
             let [_, _, width] = x.dims();
-            let h = relu(factor.forward(x.reshape([rows, width])));
+            let x: Tensor<2> = x.reshape([rows, width]);
+            let h = linear(factor, x, Some(Activation::Relu));
             let one = h.clone().narrow(1, 0, 1).ones_like();
             Tensor::cat(vec![one, h], 1)
         });
@@ -41,7 +43,7 @@ impl TensorFusion {
             outer.reshape([rows, left * right])
         });
         let product = product.expect("there is at least one modality");
-        let joint = self.output.forward(product);
+        let joint = linear(&self.output, product, None);
         let [_, features] = joint.dims();
         joint.reshape([samples, positions, features])
     }

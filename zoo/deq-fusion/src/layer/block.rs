@@ -1,10 +1,11 @@
-//! The blocks of the map. Each runs forward and keeps what the transpose of its derivative needs,
-//! so that every formula stands once.
+//! The blocks of the map, and the transposes of their derivatives: each runs forward and keeps what
+//! its transpose needs. Where the values alone are wanted, `prepared` computes them.
 
 use burn::module::Module;
 use burn::nn::{GroupNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use deq_kernels::layers::linear;
+use deq_kernels::{matmul, relu};
 
 use super::norm::{NormTrace, group_norm};
 use crate::init::Init;
@@ -99,8 +100,9 @@ impl ResidualBlock {
         x: Tensor<2>,
         positions: usize,
     ) -> (Tensor<2>, ResidualTrace) {
-        let (hidden, norm1) = group_norm(&self.gn1, self.conv1.forward(z.clone()), positions);
-        let inner = self.conv2.forward(relu(hidden.clone())) + x;
+        let (hidden, norm1) =
+            group_norm(&self.gn1, linear(&self.conv1, z.clone(), None), positions);
+        let inner = linear(&self.conv2, relu(hidden.clone()), None) + x;
         let (inner, norm2) = group_norm(&self.gn2, inner, positions);
         let sum = inner + z;
         let (output, norm3) = group_norm(&self.gn3, relu(sum.clone()), positions);
@@ -134,7 +136,7 @@ impl FusionBlock {
 
     /// $\alpha_i$, before masks.
     pub(super) fn gate(&self, modality: Tensor<2>, z: Tensor<2>) -> Tensor<2> {
-        self.gate.forward(modality + z)
+        linear(&self.gate, modality + z, None)
     }
 
     pub(super) fn run(
@@ -144,23 +146,22 @@ impl FusionBlock {
         x: Tensor<2>,
         masks: Masks<'_>,
         positions: usize,
-    ) -> (Tensor<2>, FusionTrace) {
+    ) -> FusionTrace {
         let gates = modalities.iter().zip(masks.gates).map(|(modality, mask)| {
             let gate = self.gate(modality.clone(), z.clone());
             masked(gate, mask.as_ref())
         });
         let gates = gates.reduce(|sum, gate| sum + gate);
         let gates = gates.expect("there is at least one modality");
-        let purified = self.fuse.forward(z.clone() * gates.clone());
+        let purified = linear(&self.fuse, z.clone() * gates.clone(), None);
         let sum = masked(purified, masks.fuse) + x;
-        let (output, norm) = group_norm(&self.gn3, relu(sum.clone()), positions);
-        let trace = FusionTrace {
+        let (_, norm) = group_norm(&self.gn3, relu(sum.clone()), positions);
+        FusionTrace {
             z,
             gates,
             sum,
             norm,
-        };
-        (output, trace)
+        }
     }
 
     /// From the cotangent of $z'$ to those of $z$ and of each $z'_i$.
@@ -191,7 +192,7 @@ impl FusionBlock {
     }
 }
 
-fn masked(x: Tensor<2>, mask: Option<&Tensor<2>>) -> Tensor<2> {
+pub(super) fn masked(x: Tensor<2>, mask: Option<&Tensor<2>>) -> Tensor<2> {
     match mask {
         Some(mask) => x * mask.clone(),
         None => x,
@@ -204,6 +205,6 @@ fn where_positive(before: &Tensor<2>, cotangent: Tensor<2>) -> Tensor<2> {
 }
 
 /// The transpose of a linear layer's derivative.
-fn back(linear: &Linear, cotangent: Tensor<2>) -> Tensor<2> {
-    cotangent.matmul(linear.weight.val().transpose())
+fn back(layer: &Linear, cotangent: Tensor<2>) -> Tensor<2> {
+    matmul(cotangent, layer.weight.val().transpose())
 }

@@ -1,13 +1,16 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use deq::implicit::{EquilibriumMap, Transpose, input};
+use deq::implicit::{EquilibriumMap, Prepared, Transpose, input};
 
 use super::block::{Branch, FusionBlock, FusionTrace, Masks, ResidualBlock, ResidualTrace};
+use super::prepared::{PreparedFusion, PreparedResidual};
 use crate::LayerConfig;
 use crate::init::Init;
 
 /// The state: $z_1, …, z_N$ and $z_\text{fuse}$, each `[samples, positions, features]`.
 pub type FusionState = Vec<Tensor<3>>;
+
+const MISSING: &str = "the state has a part for each modality and one for their fusion";
 
 /// The weights of the map $f$ whose fixed point joins the modalities.
 #[derive(Module, Debug)]
@@ -97,7 +100,31 @@ impl Arguments {
     /// # Panics
     /// When the state's parts are not as many, or not of the shape, that the modalities ask for.
     pub fn evaluate(&self, z: FusionState) -> FusionState {
-        self.run(z).0
+        self.prepare()(z)
+    }
+
+    /// [`Arguments::evaluate`] for many states, with the weights laid out once; it panics likewise.
+    pub fn prepare(&self) -> impl Fn(FusionState) -> FusionState + use<> {
+        let dims = self.fused.val().dims();
+        let positions = dims[1];
+        let blocks = self.map.modalities().zip(&self.injections);
+        let blocks =
+            blocks.map(|(block, x)| PreparedResidual::new(block, rows(x.val()), positions));
+        let blocks: Vec<PreparedResidual> = blocks.collect();
+        let x = rows(self.fused.val());
+        let fusion = PreparedFusion::new(self.map.fusion(), x, self.masks(), positions);
+        move |z: FusionState| {
+            let mut parts = z.into_iter().map(rows);
+            let mut part = || parts.next().expect(MISSING);
+            let mut updated = Vec::with_capacity(blocks.len() + 1);
+            for block in &blocks {
+                updated.push(block.forward(part()));
+            }
+            let fused = fusion.forward(part(), &updated);
+            updated.push(fused);
+            let state = updated.into_iter().map(|part| part.reshape(dims));
+            state.collect()
+        }
     }
 
     /// The map's derivative at `z`.
@@ -105,7 +132,7 @@ impl Arguments {
     /// # Panics
     /// As [`Arguments::evaluate`].
     pub fn linearize(&self, z: FusionState) -> Linearization {
-        let (_, residual, fusion) = self.run(z);
+        let (residual, fusion) = self.run(z);
         Linearization {
             map: self.map.clone(),
             gate_masks: self.gate_masks.clone(),
@@ -150,25 +177,21 @@ impl Arguments {
         }
     }
 
-    fn run(&self, z: FusionState) -> (FusionState, Vec<ResidualTrace>, FusionTrace) {
-        let dims = self.fused.val().dims();
-        let positions = dims[1];
+    fn run(&self, z: FusionState) -> (Vec<ResidualTrace>, FusionTrace) {
+        let [_, positions, _] = self.fused.val().dims();
         let mut parts = z.into_iter().map(rows);
         let (mut updated, mut traces) = (Vec::new(), Vec::new());
-        let missing = "the state has a part for each modality and one for their fusion";
         for (block, x) in self.map.modalities().zip(&self.injections) {
-            let part = parts.next().expect(missing);
+            let part = parts.next().expect(MISSING);
             let (part, trace) = block.run(part, rows(x.val()), positions);
             updated.push(part);
             traces.push(trace);
         }
-        let part = parts.next().expect(missing);
+        let part = parts.next().expect(MISSING);
         let x = rows(self.fused.val());
         let fusion = self.map.fusion();
-        let (part, trace) = fusion.run(part, &updated, x, self.masks(), positions);
-        updated.push(part);
-        let state = updated.into_iter().map(|part| part.reshape(dims));
-        (state.collect(), traces, trace)
+        let trace = fusion.run(part, &updated, x, self.masks(), positions);
+        (traces, trace)
     }
 }
 
@@ -208,6 +231,10 @@ impl EquilibriumMap<Arguments, FusionState> for Joint {
     fn transpose(&self, args: &Arguments, z: &FusionState) -> Option<Transpose<FusionState>> {
         let linear = args.linearize(z.clone());
         Some(Box::new(move |v| linear.transposed(v)))
+    }
+
+    fn prepare<'a>(&'a self, args: &'a Arguments) -> Option<Prepared<'a, FusionState>> {
+        Some(Box::new(args.prepare()))
     }
 }
 

@@ -6,6 +6,7 @@ mod call;
 mod map;
 mod norm;
 mod output;
+mod prepared;
 mod solve;
 
 use burn::module::{Module, Param};

@@ -134,7 +134,7 @@ impl Equilibrium {
             tolerance: 0.0,
             mode: BatchMode::Absolute,
         };
-        let map = |z| plain.evaluate(z);
+        let map = plain.prepare();
         let start = self.point.clone();
         let solved = batch_wide::solve(&SolverConfig::picard(), &stop, None, map, start)?;
         Ok(solved.state)

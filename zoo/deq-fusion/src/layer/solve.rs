@@ -79,7 +79,7 @@ impl DeqFusion {
             threshold: max_iter.unwrap_or(config.forward.threshold).max(3),
             ..config.forward.clone()
         };
-        let map = |z| plain.evaluate(z);
+        let map = plain.prepare();
         let solved = batch_wide::solve(&config.solver, &stop, observer, map, plain.zeros())?;
         let point: FusionState = solved.state;
         let state = if arguments.is_autodiff() {
@@ -122,8 +122,9 @@ impl DeqFusion {
         if arguments.is_autodiff() {
             state = state.into_iter().map(Tensor::autodiff).collect();
         }
+        let map = arguments.prepare();
         for step in 1..=steps {
-            let next = arguments.evaluate(state.clone());
+            let next = map(state.clone());
             if let Some(observer) = observer.as_deref_mut() {
                 show(observer, step, &state, &next);
             }

@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear};
 use burn::tensor::Tensor;
+use deq_kernels::layers::linear;
 
 use crate::dropout::Dropout;
 use crate::init::Init;
@@ -38,7 +39,7 @@ impl Maxout {
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let candidates = self.lin.forward(x);
+        let candidates = linear(&self.lin, x, None);
         let [rows, both] = candidates.dims();
         let candidates = candidates.reshape([rows, both / 2, 2]);
         candidates.max_dim(2).reshape([rows, both / 2])

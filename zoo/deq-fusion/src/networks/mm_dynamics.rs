@@ -1,8 +1,10 @@
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::{log_softmax, relu, sigmoid, softmax};
+use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
 use deq::solvers::Observer;
+use deq_kernels::Activation;
+use deq_kernels::layers::linear;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{FusionConfig, FusionMethod};
@@ -157,11 +159,15 @@ impl MmDynamics {
         let mut dropout = Dropout::new(rng);
         let (mut outputs, mut features) = (Vec::new(), Vec::new());
         for (index, x) in views.iter().enumerate() {
-            let gate = sigmoid(self.feature_infor_encoder[index].forward(x.clone()));
-            let encoded = self.feature_encoder[index].forward(x.clone() * gate.clone());
-            let encoded = dropout.apply(self.config.dropout, relu(encoded));
-            let confidence = self.tcp_confidence_layer[index].forward(encoded.clone());
-            let logits = self.tcp_classifier_layer[index].forward(encoded.clone());
+            let (gate, encoder) = (
+                &self.feature_infor_encoder[index],
+                &self.feature_encoder[index],
+            );
+            let gate = linear(gate, x.clone(), Some(Activation::Sigmoid));
+            let encoded = linear(encoder, x.clone() * gate.clone(), Some(Activation::Relu));
+            let encoded = dropout.apply(self.config.dropout, encoded);
+            let confidence = linear(&self.tcp_confidence_layer[index], encoded.clone(), None);
+            let logits = linear(&self.tcp_classifier_layer[index], encoded.clone(), None);
             let [samples, hidden] = encoded.dims();
             let weighted = encoded * confidence.clone();
             features.push(weighted.reshape([samples, 1, hidden]));
@@ -182,10 +188,12 @@ impl MmDynamics {
         let mut x = fused.features.clone().reshape([samples, hidden]);
         let last = self.mm_classifier.len() - 1;
         for (index, layer) in self.mm_classifier.iter().enumerate() {
-            x = layer.forward(x);
-            if index < last {
-                x = dropout.apply(self.config.dropout, relu(x));
-            }
+            x = if index < last {
+                let hidden = linear(layer, x, Some(Activation::Relu));
+                dropout.apply(self.config.dropout, hidden)
+            } else {
+                linear(layer, x, None)
+            };
         }
         Ok(MmDynamicsOutput {
             logits: x,

@@ -2,6 +2,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq::solvers::Observer;
+use deq_kernels::layers::linear;
 use serde::{Deserialize, Serialize};
 
 use super::maxout::MaxoutEncoder;
@@ -123,6 +124,6 @@ impl MultiLabel {
         let fused = self.fuse.forward(features, call)?;
         let [samples, _, width] = fused.features.dims();
         let joint = fused.features.clone().reshape([samples, width]);
-        Ok((self.head.forward(joint), fused))
+        Ok((linear(&self.head, joint, None), fused))
     }
 }

@@ -1,14 +1,14 @@
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Tensor, TensorData};
 use deq::solvers::Observer;
+use deq_kernels::layers::linear;
+use deq_kernels::{layer_norm, matmul, relu, softmax};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{FusionConfig, FusionMethod};
 use crate::dropout::Dropout;
 use crate::error::{fits, require, require_rate};
-use crate::fusion::linear;
 use crate::init::Init;
 use crate::layer::{Call, Fused, check};
 use crate::{Fusion, FusionError};
@@ -68,6 +68,9 @@ pub struct SequenceFusion {
 /// What is added to the attention of padding before the softmax.
 const PADDING: f32 = -1e4;
 
+/// Of the layer norm.
+const EPSILON: f64 = 1e-12;
+
 impl SequenceFusion {
     pub(crate) fn new(config: &SequenceConfig, init: &mut Init<'_>) -> Result<Self, FusionError> {
         for (field, value) in [("text", config.text), ("projection", config.projection)] {
@@ -98,7 +101,7 @@ impl SequenceFusion {
             fuse: Fusion::new(&fusion, init)?,
             dense: init.linear(text, text),
             norm: LayerNormConfig::new(text)
-                .with_epsilon(1e-12)
+                .with_epsilon(EPSILON)
                 .init(init.device()),
             head: init.linear(text, 1),
             config: config.clone(),
@@ -141,13 +144,13 @@ impl SequenceFusion {
         let mut dropout = Dropout::new(rng);
         let attentions = self.projections.iter().zip(views).enumerate();
         let attentions = attentions.map(|(index, (projection, x))| {
-            let projected = linear(projection, x.clone());
+            let projected = linear(projection, x.clone(), None);
             let projected = if index == 0 {
                 scaled(projected)
             } else {
                 projected
             };
-            relu(projected.clone().matmul(projected.swap_dims(1, 2)))
+            relu(matmul(projected.clone(), projected.swap_dims(1, 2)))
         });
         let attentions: Vec<Tensor<3>> = attentions.collect();
         let call = Call {
@@ -163,12 +166,21 @@ impl SequenceFusion {
             Some(lengths) => attention + padding(lengths, samples, positions, &text)?,
             None => attention,
         };
-        let attention = dropout.apply(config.attention_dropout, softmax(attention, 2));
-        let first = attention.matmul(text.clone()) + text.narrow(1, 0, 1);
-        let dense = self.dense.forward(first.reshape([samples, width]));
-        let h = self.norm.forward(dropout.apply(config.dropout, dense));
-        let h = dropout.apply(config.dropout, h);
-        Ok((self.head.forward(h), fused))
+        let attention = dropout.apply(config.attention_dropout, softmax(attention));
+        let first = matmul(attention, text.clone()) + text.narrow(1, 0, 1);
+        let first: Tensor<2> = first.reshape([samples, width]);
+        let dense = dropout.apply(config.dropout, linear(&self.dense, first, None));
+        let h = dropout.apply(config.dropout, self.normalised(dense));
+        Ok((linear(&self.head, h, None), fused))
+    }
+
+    fn normalised(&self, x: Tensor<2>) -> Tensor<2> {
+        let gamma = self.norm.gamma.val();
+        let beta = match &self.norm.beta {
+            Some(beta) => beta.val(),
+            None => gamma.zeros_like(),
+        };
+        layer_norm(x, gamma, beta, EPSILON)
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::nn::GroupNorm;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use deq::implicit::vjp;
+use deq::implicit::{check_prepared, vjp, with_prepare};
 use deq::regularizers::dense_jacobian;
 use deq::solvers::StepEvent;
 use deq_fusion::{
@@ -123,16 +123,59 @@ fn a_sample_does_not_depend_on_its_batch() {
     }
 }
 
-#[test]
-fn products_with_the_jacobian_are_autodiffs() {
-    let config = EquilibriumConfig {
+/// A layer that drops gates and fused features.
+fn dropping() -> EquilibriumConfig {
+    EquilibriumConfig {
         layer: LayerConfig {
             gate_dropout: 0.4,
             fuse_dropout: 0.4,
             ..layer_config()
         },
         ..exact()
-    };
+    }
+}
+
+#[test]
+fn the_prepared_map_is_the_map() {
+    for device in deq::devices::all() {
+        for (config, positions) in [(exact(), 1), (exact(), 3), (dropping(), 1), (dropping(), 3)] {
+            let shape = [2, positions, WIDTH];
+            let layer = DeqFusion::equilibrium(3, WIDTH, &config, &device, 1);
+            let layer = layer.expect("a valid layer");
+            let mut rng = StdRng::seed_from_u64(3);
+            let call = Call {
+                rng: Some(&mut rng),
+                max_iter: Some(1),
+                ..Call::default()
+            };
+            let x = states(1, 3, shape, &device);
+            let found = layer.forward(x.clone(), call).expect("a valid call");
+            let arguments = state_of(&found).arguments.clone();
+            let z = states(7, 4, shape, &device);
+            let prepared = with_prepare(
+                |arguments: &Arguments, z: FusionState| arguments.evaluate(z),
+                |arguments: &Arguments| Box::new(arguments.prepare()),
+            );
+            let error = check_prepared(&arguments, &prepared, &z);
+            assert!(error.is_some_and(|error| error < 1e-5), "{error:?}");
+
+            let value = joined(&arguments.evaluate(z.clone()));
+            if config.layer.gate_dropout == 0.0 {
+                let expected = joined(&map(&layer, &x, &z));
+                assert!(difference(&value, &expected) < 1e-4, "{positions}");
+            }
+            // The tracked step's operations come one by one.
+            let tracked = z.into_iter().map(Tensor::autodiff).collect();
+            let tracked = arguments.evaluate(tracked).into_iter().map(Tensor::inner);
+            let tracked: FusionState = tracked.collect();
+            assert!(difference(&joined(&tracked), &value) < 1e-4, "{positions}");
+        }
+    }
+}
+
+#[test]
+fn products_with_the_jacobian_are_autodiffs() {
+    let config = dropping();
     for device in deq::devices::all() {
         let shape = [2, 3, WIDTH];
         let layer = DeqFusion::equilibrium(3, WIDTH, &config, &device, 1).expect("a valid layer");

@@ -1,98 +1,21 @@
+//! Fitting, a step at a time.
+
+mod clip;
+mod config;
+mod points;
+mod report;
+
 use burn::module::Module;
-use burn::optim::{
-    AdamConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer,
-    grad_clipping::GradientClippingConfig,
-};
+use burn::optim::{AdamConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use deq::prelude::*;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
-use serde::{Deserialize, Serialize};
 
+use self::clip::clip;
+pub use self::config::{FitConfig, Sampling};
+use self::points::{Chunk, Order};
+pub use self::report::{FitState, Rendering, StepReport};
 use crate::config::{fits, require};
-use crate::{Inr, InrError, Signal, SignalKind, Start};
-
-/// How a model is fitted to a signal: Adam on the mean squared error.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FitConfig {
-    /// Adam's step size, above 0.
-    pub learning_rate: f64,
-    /// Which points a step sees.
-    pub sampling: Sampling,
-    /// Clips each component of the gradient to ± this, above 0.
-    pub clip_gradient: Option<f32>,
-    /// How many points are evaluated at once, at least 1. It bounds memory and does not change
-    /// the gradient beyond rounding.
-    pub chunk: usize,
-    /// Seeds the order of random points.
-    pub seed: u64,
-}
-
-/// Which points a step sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Sampling {
-    /// All of them.
-    All {
-        /// Starts each step at the last one's fixed point and skips the solver, from the second
-        /// step on. Without it, every step solves from zero.
-        reuse: bool,
-    },
-    /// So many, at random, without repetition within a pass; each step solves from zero.
-    Random {
-        /// How many, at least 1.
-        points: usize,
-    },
-}
-
-impl Default for FitConfig {
-    fn default() -> Self {
-        Self {
-            learning_rate: 1e-3,
-            sampling: Sampling::All { reuse: true },
-            clip_gradient: None,
-            chunk: 65_536,
-            seed: 0,
-        }
-    }
-}
-
-impl FitConfig {
-    /// The reference implementation's way to fit this kind of signal: all points with reuse for
-    /// pictures and sound; 256² random points and clipped gradients for video.
-    pub fn for_kind(kind: SignalKind) -> Self {
-        match kind {
-            SignalKind::Image { .. } | SignalKind::Audio { .. } => Self::default(),
-            SignalKind::Video { .. } => Self {
-                sampling: Sampling::Random { points: 65_536 },
-                clip_gradient: Some(0.1),
-                ..Self::default()
-            },
-        }
-    }
-
-    /// Checks every field's range.
-    ///
-    /// # Errors
-    /// [`InrError::InvalidConfig`] names the field.
-    pub fn validate(&self) -> Result<(), InrError> {
-        require(
-            self.learning_rate > 0.0 && self.learning_rate.is_finite(),
-            "learning_rate",
-            self.learning_rate,
-            "a finite number above 0",
-        )?;
-        if let Some(clip) = self.clip_gradient {
-            require(clip > 0.0, "clip_gradient", clip, "above 0")?;
-        }
-        if let Sampling::Random { points } = self.sampling {
-            require(points >= 1, "points", points, "at least 1")?;
-        }
-        require(self.chunk >= 1, "chunk", self.chunk, "at least 1")
-    }
-}
+use crate::{Inr, InrError, Signal, Start};
 
 /// A model being fitted to a signal.
 #[derive(Debug)]
@@ -108,36 +31,6 @@ pub struct Fit {
     step: usize,
 }
 
-/// What a step did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StepReport {
-    /// The step, counted from 1.
-    pub step: usize,
-    /// The mean squared error before the update.
-    pub loss: f64,
-    /// The PSNR of that error, in dB.
-    pub psnr: f64,
-    /// Steps of the forward solver, the largest of all chunks; 0 when the fixed point is reused.
-    pub solver_steps: usize,
-    /// The solver's largest residual; `None` when it did not run.
-    pub residual: Option<f64>,
-}
-
-/// A model's view of a signal, solved from zero.
-#[derive(Clone, Debug)]
-pub struct Rendering {
-    /// The values, `[points, out_channels]`, row-major.
-    pub values: Vec<f32>,
-    /// The PSNR against the signal, in dB; NaN when it was rendered elsewhere than at its points.
-    pub psnr: f64,
-    /// Steps of the solver, the largest of all chunks.
-    pub solver_steps: usize,
-    /// The solver's largest residual; `None` for a one-pass model.
-    pub residual: Option<f64>,
-    /// The worst status of a point; `None` for a one-pass model.
-    pub status: Option<Status>,
-}
-
 /// Adam, wrapped because burn's optimiser does not implement `Debug`.
 struct Adam(ModuleOptimizer);
 
@@ -147,48 +40,12 @@ impl std::fmt::Debug for Adam {
     }
 }
 
-/// Random points: one shuffled pass after another.
-#[derive(Debug)]
-struct Order {
-    rng: StdRng,
-    remaining: Vec<usize>,
-}
-
-impl Order {
-    fn next(&mut self, count: usize, points: usize) -> Vec<usize> {
-        if self.remaining.is_empty() {
-            self.remaining = (0..points).collect();
-            self.remaining.shuffle(&mut self.rng);
-        }
-        let rest = self.remaining.len().saturating_sub(count);
-        self.remaining.split_off(rest)
-    }
-}
-
-/// Some points of the signal, on the model's device.
-#[derive(Debug)]
-struct Chunk {
-    coords: Tensor<2>,
-    targets: Tensor<2>,
-    /// The last fixed point, when it is reused.
-    state: Option<Tensor<2>>,
-}
-
-impl Chunk {
-    fn new(signal: &Signal, points: &[usize], device: &Device) -> Self {
-        let rows = |values: &[f32], width: usize| {
-            let rows = points
-                .iter()
-                .flat_map(|&p| &values[p * width..(p + 1) * width]);
-            let data = TensorData::new(rows.copied().collect(), [points.len(), width]);
-            Tensor::from_data(data, device)
-        };
-        Self {
-            coords: rows(signal.coords(), signal.in_channels()),
-            targets: rows(signal.targets(), signal.out_channels()),
-            state: None,
-        }
-    }
+/// A step before its update.
+struct Differentiated {
+    report: StepReport,
+    gradients: GradientsParams,
+    /// Each chunk's fixed point, when it is reused.
+    states: Vec<Option<Tensor<2>>>,
 }
 
 impl Fit {
@@ -219,21 +76,14 @@ impl Fit {
                 value: "without autodiff".to_owned(),
                 requirement: "an autodiff device: build the model with `device.autodiff()`",
             })?;
-        // PyTorch's Adam; burn's default for epsilon is larger.
-        let mut adam = AdamConfig::new().with_epsilon(1e-8);
-        if let Some(clip) = config.clip_gradient {
-            adam = adam.with_grad_clipping(Some(GradientClippingConfig::Value(clip)));
-        }
         let mut fit = Self {
             model,
-            optimizer: Adam(adam.init()),
+            // PyTorch's Adam; burn's default for epsilon is larger.
+            optimizer: Adam(AdamConfig::new().with_epsilon(1e-8).init()),
             signal: signal.clone(),
             device,
             chunks: Vec::new(),
-            order: Order {
-                rng: StdRng::seed_from_u64(config.seed),
-                remaining: Vec::new(),
-            },
+            order: Order::new(config.seed),
             config,
             step: 0,
         };
@@ -249,6 +99,108 @@ impl Fit {
     /// [`InrError::NotFinite`] when the loss is NaN or infinite; the weights are then those from
     /// before the step.
     pub fn step(&mut self) -> Result<StepReport, InrError> {
+        let found = self.differentiate()?;
+        let Adam(adam) = &mut self.optimizer;
+        let rate = self.config.learning_rate;
+        let model = adam.step(rate, self.model.clone(), found.gradients);
+        Ok(self.accept(model, found.report, found.states))
+    }
+
+    /// One step by an optimiser of the caller's, whose state the caller can save: `update` makes
+    /// the next model of this one and its gradient, clipped as the configuration says. The
+    /// configuration's learning rate is not used.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), and those of `update`; the weights are then those from before the
+    /// step.
+    pub fn step_with<E: From<InrError>>(
+        &mut self,
+        update: impl FnOnce(Inr, GradientsParams) -> Result<Inr, E>,
+    ) -> Result<StepReport, E> {
+        let found = self.differentiate()?;
+        let model = update(self.model.clone(), found.gradients)?;
+        Ok(self.accept(model, found.report, found.states))
+    }
+
+    /// How many steps were made.
+    pub fn steps(&self) -> usize {
+        self.step
+    }
+
+    /// What the next step depends on besides the model, its optimiser and the configuration.
+    pub fn state(&self) -> FitState {
+        let states = self.chunks.iter().filter_map(|chunk| chunk.state.clone());
+        FitState {
+            step: self.step,
+            fixed_points: states.collect(),
+        }
+    }
+
+    /// Goes on where another fit of the same signal by the same configuration was: with its model
+    /// and its state. The optimiser is the caller's, with [`step_with`](Self::step_with);
+    /// [`step`](Self::step)'s own stays as it is.
+    ///
+    /// # Errors
+    /// [`InrError`] when the model or the state is of another fit; this one is then as before.
+    pub fn restore(&mut self, model: Inr, state: FitState) -> Result<(), InrError> {
+        require(
+            model.config() == self.model.config(),
+            "model",
+            "of another configuration",
+            "of the fit's own",
+        )?;
+        let expected = match self.config.sampling {
+            Sampling::All { reuse: true } if state.step > 0 => self.chunks.len(),
+            Sampling::All { .. } | Sampling::Random { .. } => 0,
+        };
+        fits("fixed points", expected, state.fixed_points.len())?;
+        for (chunk, z) in self.chunks.iter().zip(&state.fixed_points) {
+            let ([points, _], [found, width]) = (chunk.coords.dims(), z.dims());
+            fits("points of the state", points, found)?;
+            fits("features of the state", model.config().width, width)?;
+        }
+        let mut fixed_points = state.fixed_points.into_iter();
+        for chunk in &mut self.chunks {
+            chunk.state = fixed_points.next();
+        }
+        self.order = Order::new(self.config.seed);
+        if let Sampling::Random { points } = self.config.sampling {
+            for _ in 0..state.step {
+                self.order.next(points, self.signal.points());
+            }
+        }
+        self.model = model;
+        self.step = state.step;
+        Ok(())
+    }
+
+    /// The signal as the model sees it, solved from zero.
+    ///
+    /// # Errors
+    /// As [`Inr::forward`].
+    pub fn render(&self, signal: &Signal) -> Result<Rendering, InrError> {
+        let mut rendering = self.render_points(signal.coords())?;
+        rendering.psnr = signal.psnr(&rendering.values);
+        Ok(rendering)
+    }
+
+    /// The signal `factor` times as dense ([`SignalKind::denser`](crate::SignalKind::denser)):
+    /// super-resolution by sampling between the points.
+    ///
+    /// # Errors
+    /// As [`Inr::forward`].
+    pub fn render_denser(&self, factor: usize) -> Result<Rendering, InrError> {
+        require(factor >= 1, "factor", factor, "at least 1")?;
+        self.render_points(&self.signal.kind().grid(factor))
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &Inr {
+        &self.model
+    }
+
+    /// The loss of the next step's points, and its gradient.
+    fn differentiate(&mut self) -> Result<Differentiated, InrError> {
         let reuse = match self.config.sampling {
             Sampling::All { reuse } => reuse,
             Sampling::Random { points } => {
@@ -289,40 +241,31 @@ impl Fit {
         if !report.loss.is_finite() {
             return Err(InrError::NotFinite(report.loss, report.step));
         }
+        report.psnr = self.signal.psnr_of_loss(report.loss);
+        let mut gradients = accumulator.grads();
+        if let Some(limit) = self.config.clip_gradient {
+            clip(&self.model, &mut gradients, limit);
+        }
+        Ok(Differentiated {
+            report,
+            gradients,
+            states,
+        })
+    }
+
+    /// Takes what a step has led to.
+    fn accept(
+        &mut self,
+        model: Inr,
+        report: StepReport,
+        states: Vec<Option<Tensor<2>>>,
+    ) -> StepReport {
         for (chunk, state) in self.chunks.iter_mut().zip(states) {
             chunk.state = state;
         }
-        let Adam(optimizer) = &mut self.optimizer;
-        let rate = self.config.learning_rate;
-        self.model = optimizer.step(rate, self.model.clone(), accumulator.grads());
+        self.model = model;
         self.step = report.step;
-        report.psnr = self.signal.psnr_of_loss(report.loss);
-        Ok(report)
-    }
-
-    /// The signal as the model sees it, solved from zero.
-    ///
-    /// # Errors
-    /// As [`Inr::forward`].
-    pub fn render(&self, signal: &Signal) -> Result<Rendering, InrError> {
-        let mut rendering = self.render_points(signal.coords())?;
-        rendering.psnr = signal.psnr(&rendering.values);
-        Ok(rendering)
-    }
-
-    /// The signal `factor` times as dense ([`SignalKind::denser`]): super-resolution by sampling
-    /// between the points.
-    ///
-    /// # Errors
-    /// As [`Inr::forward`].
-    pub fn render_denser(&self, factor: usize) -> Result<Rendering, InrError> {
-        require(factor >= 1, "factor", factor, "at least 1")?;
-        self.render_points(&self.signal.kind().grid(factor))
-    }
-
-    /// The model as it is now.
-    pub fn model(&self) -> &Inr {
-        &self.model
+        report
     }
 
     fn render_points(&self, coords: &[f32]) -> Result<Rendering, InrError> {

@@ -1,12 +1,14 @@
 //! The model, its presets and its training loop.
 
 use burn::module::Module;
+use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use deq::implicit::{check_prepared, with_prepare};
 use deq::prelude::*;
 use deq_datasets::{Audio, Frames, Image};
 use deq_inr::{
-    Filter, Fit, FitConfig, InrConfig, InrError, Mfn, Preset, Sampling, Signal, SignalKind, Start,
+    Filter, Fit, FitConfig, FitState, InrConfig, InrError, Mfn, Preset, Sampling, Signal,
+    SignalKind, Start, StepReport,
 };
 
 fn small(filter: Filter) -> InrConfig {
@@ -352,6 +354,127 @@ fn every_option_of_a_fit_changes_it_and_chunks_do_not() {
     }));
     let sampling = Sampling::Random { points: 0 };
     assert!(refused(FitConfig { sampling, ..base }));
+}
+
+fn adam() -> ModuleOptimizer {
+    AdamConfig::new().with_epsilon(1e-8).init()
+}
+
+/// A step by the test's own optimiser.
+fn step(fit: &mut Fit, adam: &mut ModuleOptimizer) -> StepReport {
+    let rate = FitConfig::default().learning_rate;
+    let report =
+        fit.step_with(|model, gradients| Ok::<_, InrError>(adam.step(rate, model, gradients)));
+    report.expect("a step")
+}
+
+fn same(one: &StepReport, other: &StepReport) {
+    assert_eq!(one.step, other.step);
+    // A step that reuses its fixed point must not solve.
+    assert_eq!(one.solver_steps == 0, other.solver_steps == 0);
+    assert!(
+        (one.loss - other.loss).abs() < 1e-4 * one.loss,
+        "{one:?} {other:?}"
+    );
+}
+
+/// Every way to see the signal, with the gradient clipped.
+fn samplings() -> [FitConfig; 3] {
+    let samplings = [
+        Sampling::All { reuse: true },
+        Sampling::All { reuse: false },
+        Sampling::Random { points: 50 },
+    ];
+    samplings.map(|sampling| FitConfig {
+        sampling,
+        clip_gradient: Some(1e-3),
+        chunk: 70,
+        ..FitConfig::default()
+    })
+}
+
+#[test]
+fn a_fit_goes_on_where_another_was() {
+    for device in deq::devices::all() {
+        let signal = picture();
+        for config in samplings() {
+            let (mut straight, mut optimizer) = (fit(&device, config.clone(), &signal), adam());
+            // In the middle of the second pass over the points.
+            for _ in 0..4 {
+                step(&mut straight, &mut optimizer);
+            }
+            let (model, state) = (straight.model().clone(), straight.state());
+            let (mut resumed, mut restored) = (fit(&device, config, &signal), optimizer.clone());
+            resumed.step().expect("a step");
+            resumed.restore(model, state).expect("the same fit");
+            assert_eq!(resumed.steps(), 4);
+            for _ in 0..3 {
+                let expected = step(&mut straight, &mut optimizer);
+                same(&expected, &step(&mut resumed, &mut restored));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fits_own_adam_is_that_of_a_caller() {
+    for device in deq::devices::all() {
+        let signal = picture();
+        for config in samplings() {
+            let (mut own, mut other) = (
+                fit(&device, config.clone(), &signal),
+                fit(&device, config, &signal),
+            );
+            let mut optimizer = adam();
+            for _ in 0..4 {
+                same(
+                    &own.step().expect("a step"),
+                    &step(&mut other, &mut optimizer),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_state_of_another_fit_is_refused() {
+    for device in deq::devices::all() {
+        let signal = picture();
+        let mut fit = fit(&device, FitConfig::default(), &signal);
+        fit.step().expect("a step");
+        let (model, state) = (fit.model().clone(), fit.state());
+        let none = FitState {
+            fixed_points: Vec::new(),
+            ..state.clone()
+        };
+        let short = FitState {
+            fixed_points: vec![Tensor::zeros([7, 16], &device)],
+            ..state.clone()
+        };
+        let narrow = FitState {
+            fixed_points: vec![Tensor::zeros([120, 15], &device)],
+            ..state.clone()
+        };
+        for state in [none, short, narrow] {
+            let error = fit.restore(model.clone(), state).err();
+            assert!(
+                matches!(error, Some(InrError::Mismatch { .. })),
+                "{error:?}"
+            );
+        }
+        let wider = InrConfig {
+            width: 17,
+            ..siren()
+        };
+        let wider = wider.init(&device.clone().autodiff(), 0).expect("a model");
+        let error = fit.restore(wider, state).err();
+        assert!(
+            matches!(error, Some(InrError::InvalidConfig { field: "model", .. })),
+            "{error:?}"
+        );
+        assert_eq!(fit.steps(), 1);
+        assert_eq!(fit.step().expect("a step").solver_steps, 0, "as it was");
+    }
 }
 
 #[test]

@@ -72,7 +72,8 @@ pub fn conv2d_add(
     sliding: Sliding,
     activation: Option<Activation>,
 ) -> Tensor<4> {
-    apply_add(input, kernel, addend, Packed::None, sliding, activation)
+    let packed = Packed::None;
+    apply_add(input, kernel, None, addend, packed, sliding, activation)
 }
 
 /// A convolution whose kernel is laid out for products once: for maps that are evaluated again and
@@ -118,7 +119,8 @@ impl PackedConv2d {
         apply(input, kernel, bias, packed, self.sliding, activation)
     }
 
-    /// As [`conv2d_add`]; the layer's bias is left out.
+    /// As [`conv2d_add`], plus the layer's bias, which takes a pass of its own: where an addend
+    /// stays the same, add the bias to it beforehand and leave it out of the layer.
     ///
     /// # Panics
     /// As [`conv2d_add`].
@@ -129,7 +131,8 @@ impl PackedConv2d {
         activation: Option<Activation>,
     ) -> Tensor<4> {
         let (kernel, packed) = (self.kernel.clone(), self.packed.clone());
-        apply_add(input, kernel, addend, packed, self.sliding, activation)
+        let (bias, sliding) = (self.bias.clone(), self.sliding);
+        apply_add(input, kernel, bias, addend, packed, sliding, activation)
     }
 }
 
@@ -166,6 +169,7 @@ fn apply(
 fn apply_add(
     input: Tensor<4>,
     kernel: Tensor<4>,
+    bias: Option<Tensor<1>>,
     addend: Tensor<4>,
     packed: Packed,
     sliding: Sliding,
@@ -184,6 +188,14 @@ fn apply_add(
     if addend.dims().contains(&0) {
         return addend;
     }
+    let addend = match bias {
+        Some(bias) => {
+            let [channels] = bias.dims();
+            let bias: Tensor<4> = bias.reshape([1, channels, 1, 1]);
+            addend + bias
+        }
+        None => addend,
+    };
     let output = <Dispatch as ConvolutionBackend>::convolve_added(
         input.into_dispatch(),
         kernel.into_dispatch(),

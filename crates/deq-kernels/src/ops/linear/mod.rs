@@ -41,7 +41,7 @@ pub fn linear_add<const D: usize>(
     addend: Tensor<D>,
     activation: Option<Activation>,
 ) -> Tensor<D> {
-    apply_add(input, weight, addend, Packed::None, activation)
+    apply_add(input, weight, None, addend, Packed::None, activation)
 }
 
 /// A linear layer whose weight is laid out for products once: for maps that are evaluated again
@@ -88,7 +88,8 @@ impl PackedLinear {
         apply(input, weight, self.bias.clone(), packed, activation)
     }
 
-    /// As [`linear_add`]; the layer's bias is left out.
+    /// As [`linear_add`], plus the layer's bias, which takes a pass of its own: where an addend
+    /// stays the same, add the bias to it beforehand and leave it out of the layer.
     ///
     /// # Panics
     /// As [`linear_add`].
@@ -99,7 +100,8 @@ impl PackedLinear {
         activation: Option<Activation>,
     ) -> Tensor<D> {
         let (weight, packed) = (self.weight.clone(), self.packed.clone());
-        apply_add(input, weight, addend, packed, activation)
+        let bias = self.bias.clone();
+        apply_add(input, weight, bias, addend, packed, activation)
     }
 }
 
@@ -155,6 +157,7 @@ fn empty_sums<const D: usize>(
 fn apply_add<const D: usize>(
     input: Tensor<D>,
     weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
     addend: Tensor<D>,
     packed: Packed,
     activation: Option<Activation>,
@@ -174,6 +177,10 @@ fn apply_add<const D: usize>(
         "the addend must have the input's number type"
     );
     let rows = shape[..D - 1].iter().product::<usize>();
+    let addend = match bias {
+        Some(bias) if rows * outputs > 0 => addend + bias.unsqueeze::<D>(),
+        _ => addend,
+    };
     if rows * inputs * outputs == 0 {
         return match activation {
             Some(activation) => activate(addend, activation),

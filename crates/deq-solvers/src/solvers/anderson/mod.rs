@@ -5,6 +5,8 @@ mod gram;
 mod qr;
 mod type_one;
 
+use std::borrow::Cow;
+
 use burn::tensor::{Bool, Tensor};
 
 pub use config::{AndersonConfig, Mixing, Regularization};
@@ -100,9 +102,9 @@ impl Anderson {
     }
 
     /// Replaces evaluations that a bad step led to by those it started from.
-    fn safeguarded(&mut self, evaluation: &Evaluation) -> Evaluation {
+    fn safeguarded<'e>(&mut self, evaluation: &'e Evaluation) -> Cow<'e, Evaluation> {
         let Some(ratio) = self.config.safeguard else {
-            return evaluation.clone();
+            return Cow::Borrowed(evaluation);
         };
         let Some(guard) = self.guard.take() else {
             let spared = norm(&evaluation.residual).lower_elem(0.0);
@@ -110,7 +112,7 @@ impl Anderson {
                 accepted: evaluation.clone(),
                 spared,
             });
-            return evaluation.clone();
+            return Cow::Borrowed(evaluation);
         };
         let bound = norm(&guard.accepted.residual) * ratio;
         let worse = norm(&evaluation.residual).greater(bound);
@@ -123,10 +125,10 @@ impl Anderson {
             accepted: accepted.clone(),
             spared: bad,
         });
-        accepted
+        Cow::Owned(accepted)
     }
 
-    fn learn(&mut self, evaluation: &Evaluation) -> Evaluation {
+    fn learn<'e>(&mut self, evaluation: &'e Evaluation) -> Cow<'e, Evaluation> {
         let evaluation = self.safeguarded(evaluation);
         self.evaluations += 1;
         if self.evaluations > self.config.delay {
@@ -155,7 +157,7 @@ impl Solver for Anderson {
         let damping = self.config.damping;
         let next = match &self.mixture {
             Some(mixture) => mixture.next(&evaluation, damping),
-            None => evaluation.point + evaluation.residual * damping,
+            None => evaluation.point.clone() + evaluation.residual.clone() * damping,
         };
         Ok(next.into())
     }

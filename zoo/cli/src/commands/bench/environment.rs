@@ -1,10 +1,11 @@
 //! Where and with what a run was measured.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use deq_train::Environment;
 use serde::{Deserialize, Serialize};
+
+use crate::commands::clock::{date, revision};
 
 /// burn's version, which it does not tell; a test compares it with the workspace's.
 const BURN: &str = "0.22.1";
@@ -253,54 +254,10 @@ fn described(system: &str) -> String {
     }
 }
 
-/// The revision of the folder that the program was built in, if it is still there.
-fn revision() -> Option<String> {
-    let output = Command::new("git")
-        .args(["-C", env!("CARGO_MANIFEST_DIR")])
-        .args(["describe", "--always", "--dirty", "--abbrev=12"])
-        .args(["--exclude", "*"])
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let text = text.trim();
-    (output.status.success() && !text.is_empty()).then(|| text.to_owned())
-}
-
 fn load() -> Option<[f64; 3]> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     let mut numbers = text.split_whitespace().map_while(|word| word.parse().ok());
     Some([numbers.next()?, numbers.next()?, numbers.next()?])
-}
-
-/// Seconds since 1970 as a date in UTC, such as `2025-11-22 06:19:00 UTC`.
-fn date(seconds: f64) -> String {
-    let seconds = seconds.max(0.0) as u64;
-    let (mut days, rest) = (seconds / 86_400, seconds % 86_400);
-    let mut year = 1970;
-    let leap = |year: u64| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-    };
-    loop {
-        let length = if leap(year) { 366 } else { 365 };
-        if days < length {
-            break;
-        }
-        days -= length;
-        year += 1;
-    }
-    let february = if leap(year) { 29 } else { 28 };
-    let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 1;
-    for length in months {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    let day = days + 1;
-    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
 #[cfg(test)]
@@ -313,15 +270,6 @@ mod tests {
         let text = std::fs::read_to_string(path).expect("the workspace's Cargo.toml");
         let wanted = format!("burn = {{ version = \"={BURN}\"");
         assert!(text.contains(&wanted), "{wanted}");
-    }
-
-    #[test]
-    fn dates_count_leap_days() {
-        assert_eq!(date(0.0), "1970-01-01 00:00:00 UTC");
-        assert_eq!(date(951_782_399.9), "2000-02-28 23:59:59 UTC");
-        assert_eq!(date(951_782_400.0), "2000-02-29 00:00:00 UTC");
-        assert_eq!(date(1_735_689_599.0), "2024-12-31 23:59:59 UTC");
-        assert_eq!(date(1_735_689_600.0), "2025-01-01 00:00:00 UTC");
     }
 
     #[test]

@@ -1,12 +1,19 @@
 use std::path::Path;
 
 use anyhow::Result;
+use serde_json::{Map, Value};
 
 use crate::output::{LinePlot, Scale, Series, write};
 
 /// Draws the PSNR of each step and of the renderings from zero, as SVG. A perfect reconstruction
 /// has an infinite PSNR, which has no place on an axis.
-pub(crate) fn draw(path: &Path, steps: &[(f64, f64)], renderings: &[(f64, f64)]) -> Result<()> {
+pub(super) fn draw(path: &Path, records: &[Map<String, Value>]) -> Result<()> {
+    let points = |tag: &str| -> Vec<(f64, f64)> {
+        let number = |record: &Map<String, Value>, key: &str| record.get(key)?.as_f64();
+        let each = records.iter();
+        each.filter_map(|record| Some((number(record, "step")?, number(record, tag)?)))
+            .collect()
+    };
     let plot = LinePlot {
         title: "PSNR during the fit".to_owned(),
         x_label: "step".to_owned(),
@@ -16,11 +23,11 @@ pub(crate) fn draw(path: &Path, steps: &[(f64, f64)], renderings: &[(f64, f64)])
         series: vec![
             Series {
                 name: "each step, before its update".to_owned(),
-                points: steps.to_vec(),
+                points: points("train/psnr"),
             },
             Series {
                 name: "solved from zero".to_owned(),
-                points: renderings.to_vec(),
+                points: points("evaluation/psnr"),
             },
         ],
     };

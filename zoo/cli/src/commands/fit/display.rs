@@ -1,67 +1,47 @@
-use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::Instant;
 
-use anyhow::Result;
-use deq_inr::{Rendering, StepReport};
-use indicatif::{ProgressBar, ProgressStyle};
+use deq_train::{Display, Metrics, Outcome, stderr_display};
 
-/// Shows a fit's progress on standard error: a bar on a terminal, plain lines elsewhere.
-pub(crate) struct Display {
-    bar: Option<ProgressBar>,
-    solver: String,
+/// The display of every training, with renderings in words of their own.
+pub(super) struct FitDisplay {
+    inner: Box<dyn Display>,
+    start: Instant,
 }
 
-impl Display {
-    pub(crate) fn new(steps: usize) -> Result<Self> {
-        if !std::io::stderr().is_terminal() {
-            return Ok(Self {
-                bar: None,
-                solver: String::new(),
-            });
-        }
-        let bar = ProgressBar::new(steps as u64);
-        let template = "{bar:30} step {pos}/{len} [{elapsed} < {eta}] {msg}";
-        bar.set_style(ProgressStyle::with_template(template)?);
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Ok(Self {
-            bar: Some(bar),
-            solver: String::new(),
-        })
-    }
-
-    /// After each step.
-    pub(crate) fn step(&mut self, report: &StepReport) {
-        if let Some(residual) = report.residual {
-            self.solver = solver(report.solver_steps, residual);
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_position(report.step as u64);
-            bar.set_message(format!("{:.1} dB{}", report.psnr, self.solver));
-        }
-    }
-
-    /// After each rendering from zero.
-    pub(crate) fn rendering(&mut self, step: usize, seconds: f64, rendering: &Rendering) {
-        if let Some(residual) = rendering.residual {
-            self.solver = solver(rendering.solver_steps, residual);
-        }
-        let line = format!(
-            "step {step}: {:.2} dB{}, {seconds:.1} s",
-            rendering.psnr, self.solver
-        );
-        match &self.bar {
-            Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
-        }
-    }
-
-    pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+impl FitDisplay {
+    pub(super) fn new() -> Self {
+        Self {
+            inner: stderr_display(),
+            start: Instant::now(),
         }
     }
 }
 
-fn solver(steps: usize, residual: f64) -> String {
-    format!(", solver {steps} steps to a residual of {residual:.1e}")
+impl Display for FitDisplay {
+    fn start(&mut self, step: u64, steps: u64) {
+        self.inner.start(step, steps);
+    }
+
+    fn step(&mut self, step: u64, metrics: &Metrics) {
+        self.inner.step(step, metrics);
+    }
+
+    fn evaluation(&mut self, step: u64, metrics: &Metrics) {
+        let psnr = metrics.get("psnr").unwrap_or(f64::NAN);
+        let solver = metrics.get("solver_steps").zip(metrics.get("residual"));
+        let solver = solver.map_or_else(String::new, |(steps, residual)| {
+            format!(", solver {steps} steps to a residual of {residual:.1e}")
+        });
+        let seconds = self.start.elapsed().as_secs_f64();
+        let line = format!("step {step}: {psnr:.2} dB{solver}, {seconds:.1} s");
+        self.inner.note(&line);
+    }
+
+    fn note(&mut self, note: &str) {
+        self.inner.note(note);
+    }
+
+    fn end(&mut self, outcome: Option<&Outcome>) {
+        self.inner.end(outcome);
+    }
 }

@@ -1,30 +1,28 @@
+//! `fit`: DEQ-INR learns one signal, in a folder that the same command goes on with.
+
 mod curve;
 mod display;
 mod filmstrip;
+mod folder;
+mod job;
+mod learner;
 mod probe;
 mod recipe;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
-use burn::module::Module;
+use anyhow::{Result, ensure};
 use deq::devices::DeviceName;
-use deq_datasets::Image;
-use deq_inr::{Fit, FitConfig, Preset, Rendering, Signal, SignalKind, StepReport};
-use serde::Serialize;
+use deq_inr::{FitConfig, Preset, Signal};
 
-use self::display::Display;
+use self::job::{Fitted, Job};
 pub(crate) use self::probe::{probe, samples};
 use self::recipe::Recipe;
 pub(crate) use self::recipe::{Recipe as FitRecipe, Source};
 use crate::commands::interrupt;
 use crate::commands::say;
-use crate::run_folder::RunFolder;
-
-/// A run's weights, the last file that it writes.
-pub(crate) const WEIGHTS: &str = "model.bpk";
+use crate::commands::train::duration;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -45,13 +43,13 @@ pub(crate) struct Arguments {
     /// first samples [default: 128 pixels, 48 for video, the whole sound].
     #[arg(long, value_name = "N")]
     size: Option<usize>,
-    /// Steps of the optimiser [default: 200].
+    /// Steps of the optimiser [default: 200]. A fit may go on with more.
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// Seeds the weights [default: 0].
     #[arg(long)]
     seed: Option<u64>,
-    /// Renders from zero and reports every so many steps [default: 50].
+    /// Renders from zero, reports and makes a checkpoint every so many steps [default: 50].
     #[arg(long, value_name = "N")]
     eval_every: Option<usize>,
     /// A `config.toml` of an earlier run, to run it again.
@@ -64,10 +62,14 @@ pub(crate) struct Arguments {
     /// Also writes the reconstruction this many times as dense, by sampling between the points.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u8).range(2..=16))]
     scale: Option<u8>,
+    /// Stops with a checkpoint after so long, such as 90s, 20m or 1.5h.
+    #[arg(long, value_name = "TIME", value_parser = duration::seconds)]
+    time_budget: Option<f64>,
     /// The device to run on: flex, ndarray, wgpu, vulkan or cuda, with an optional index.
     #[arg(long, default_value = "flex")]
     device: DeviceName,
-    /// The run's folder, which must not exist yet [default: `runs/PRESET-NUMBER`].
+    /// The run's folder; a run that is in it already goes on [default: `runs/PRESET-NUMBER`: that
+    /// of the same fit if one was stopped, else a new one].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -79,38 +81,19 @@ fn preset(name: &str) -> Result<Preset, String> {
     })
 }
 
-/// A line of `metrics.jsonl` after a rendering.
-#[derive(Serialize)]
-struct RenderingMetrics {
-    step: usize,
-    rendering_psnr: f64,
-    solver_steps: usize,
-    residual: Option<f64>,
-    status: Option<deq::solvers::Status>,
-    seconds: f64,
-}
-
-/// A line of `metrics.jsonl` after a step.
-#[derive(Serialize)]
-struct StepMetrics<'a> {
-    #[serde(flatten)]
-    report: &'a StepReport,
-    seconds: f64,
-}
-
-#[derive(Serialize)]
-struct Environment {
-    version: &'static str,
-    device: String,
-    debug_assertions: bool,
-    cpus: Option<usize>,
-}
-
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (recipe, signal) = prepare(arguments)?;
-    let scale = arguments.scale.map(usize::from);
-    let out = arguments.out.as_deref();
-    let Some(fitted) = fit(&recipe, &signal, arguments.device, out, scale)? else {
+    interrupt::listen()?;
+    let job = Job {
+        recipe: &recipe,
+        signal: &signal,
+        device: arguments.device,
+        out: arguments.out.as_deref(),
+        scale: arguments.scale.map(usize::from),
+        time_budget: arguments.time_budget,
+    };
+    let Some(fitted) = job.run()? else {
+        eprintln!("not finished: the same command goes on");
         return Ok(ExitCode::FAILURE);
     };
     say(format_args!(
@@ -123,85 +106,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A finished fit.
-pub(crate) struct Fitted {
-    /// Of the last rendering from zero, in dB.
-    pub(crate) psnr: f64,
-    /// Training and rendering time.
-    pub(crate) seconds: f64,
-    /// The rendering's file or folder.
-    reconstruction: PathBuf,
-}
-
-/// Fits in a new folder; `None` if Ctrl-C was pressed where a command listens for it. `scale` also
-/// writes the reconstruction so many times as dense.
+/// Fits in the folder `out`, or goes on there; `None` if Ctrl-C was pressed where a command listens
+/// for it. `scale` also writes the reconstruction so many times as dense.
 pub(crate) fn fit(
     recipe: &Recipe,
     signal: &Signal,
-    device_name: DeviceName,
+    device: DeviceName,
     out: Option<&Path>,
     scale: Option<usize>,
 ) -> Result<Option<Fitted>> {
-    let device = device_name.open()?.autodiff();
-    let model = recipe.model.init(&device, recipe.seed)?;
-    let parameters = model.num_params();
-    let mut fit = Fit::new(model, signal, recipe.fit.clone())?;
-
-    let mut folder = RunFolder::create(out, &recipe.name)?;
-    folder.write("config.toml", &toml::to_string(recipe)?)?;
-    folder.write(
-        "environment.json",
-        &serde_json::to_string_pretty(&Environment {
-            version: env!("CARGO_PKG_VERSION"),
-            device: device_name.to_string(),
-            debug_assertions: cfg!(debug_assertions),
-            cpus: std::thread::available_parallelism().map(usize::from).ok(),
-        })?,
-    )?;
-    save(&folder, "original", signal.kind(), signal.targets())?;
-    eprintln!(
-        "fitting {} ({parameters} parameters) to {} on {}; writing to {}",
-        recipe.name,
-        recipe::describe(signal),
-        device_name,
-        folder.path().display()
-    );
-
-    let Some(history) = train(recipe, signal, &mut fit, &mut folder)? else {
-        return Ok(None);
+    let job = Job {
+        recipe,
+        signal,
+        device,
+        out,
+        scale,
+        time_budget: None,
     };
-    let last = history.last.context("a fit has at least one step")?;
-
-    let reconstruction = save(&folder, "reconstruction", signal.kind(), &last.values)?;
-    curve::draw(
-        &folder.file("psnr.svg"),
-        &history.steps,
-        &history.renderings,
-    )?;
-    if let SignalKind::Image { .. } = signal.kind() {
-        let original = signal.kind().to_image(signal.targets())?;
-        let strip = filmstrip::compose(&history.pictures, &original)?;
-        strip.save_png(&folder.file("filmstrip.png"))?;
-    }
-    if let Some(scale) = scale {
-        let rendering = fit.render_denser(scale)?;
-        let name = format!("reconstruction-x{scale}");
-        save(
-            &folder,
-            &name,
-            signal.kind().denser(scale),
-            &rendering.values,
-        )?;
-    }
-    let weights = folder.file(WEIGHTS);
-    let saved = fit.model().clone().save_file(&weights);
-    saved.with_context(|| format!("cannot write {}", weights.display()))?;
-
-    Ok(Some(Fitted {
-        psnr: last.psnr,
-        seconds: history.seconds,
-        reconstruction,
-    }))
+    job.run()
 }
 
 /// The recipe and the signal it asks for.
@@ -276,86 +198,4 @@ fn check(recipe: &Recipe) -> Result<()> {
         recipe.name
     );
     Ok(())
-}
-
-/// What a fit leaves behind besides the model.
-#[derive(Default)]
-struct History {
-    steps: Vec<(f64, f64)>,
-    renderings: Vec<(f64, f64)>,
-    pictures: Vec<Image>,
-    last: Option<Rendering>,
-    /// Training and rendering time.
-    seconds: f64,
-}
-
-/// Does all steps; `None` if Ctrl-C came before the last.
-fn train(
-    recipe: &Recipe,
-    signal: &Signal,
-    fit: &mut Fit,
-    folder: &mut RunFolder,
-) -> Result<Option<History>> {
-    let mut history = History::default();
-    let mut display = Display::new(recipe.steps)?;
-    let start = Instant::now();
-    for step in 1..=recipe.steps {
-        if interrupt::interrupted() {
-            display.finish();
-            return Ok(None);
-        }
-        let report = fit.step()?;
-        let seconds = start.elapsed().as_secs_f64();
-        folder.record(&StepMetrics {
-            report: &report,
-            seconds,
-        })?;
-        history.steps.push((step as f64, report.psnr));
-        display.step(&report);
-        if step.is_multiple_of(recipe.eval_every) || step == recipe.steps {
-            let rendering = fit.render(signal)?;
-            let seconds = start.elapsed().as_secs_f64();
-            folder.record(&RenderingMetrics {
-                step,
-                rendering_psnr: rendering.psnr,
-                solver_steps: rendering.solver_steps,
-                residual: rendering.residual,
-                status: rendering.status,
-                seconds,
-            })?;
-            history.renderings.push((step as f64, rendering.psnr));
-            display.rendering(step, seconds, &rendering);
-            if let SignalKind::Image { .. } = signal.kind() {
-                history
-                    .pictures
-                    .push(signal.kind().to_image(&rendering.values)?);
-            }
-            history.last = Some(rendering);
-        }
-    }
-    history.seconds = start.elapsed().as_secs_f64();
-    display.finish();
-    Ok(Some(history))
-}
-
-/// Writes values as what they are: `name.png`, `name.wav` or a folder `name` of frames.
-fn save(folder: &RunFolder, name: &str, kind: SignalKind, values: &[f32]) -> Result<PathBuf> {
-    let path = match kind {
-        SignalKind::Image { .. } => {
-            let path = folder.file(&format!("{name}.png"));
-            kind.to_image(values)?.save_png(&path)?;
-            path
-        }
-        SignalKind::Audio { .. } => {
-            let path = folder.file(&format!("{name}.wav"));
-            kind.to_audio(values)?.save_wav(&path)?;
-            path
-        }
-        SignalKind::Video { .. } => {
-            let path = folder.file(name);
-            kind.to_video(values)?.save_png(&path)?;
-            path
-        }
-    };
-    Ok(path)
 }

@@ -8,28 +8,32 @@ use burn::tensor::{Device, Tensor, TensorData};
 use deq::regularizers::spectral_radius;
 use deq_datasets::{Audio, Frames, Image};
 use deq_inr::{Mfn, Signal, Start};
+use deq_train::load_module;
 
-use super::WEIGHTS;
+use super::folder::pictures;
 use super::recipe::{Recipe, Source};
-use crate::commands::train::{Layer, POWER_STEPS, Probe, Sample};
+use crate::commands::train::{Layer, POWER_STEPS, Probe, Sample, checkpoint, plain};
 
 /// Points in a probe.
 const POINTS: usize = 1024;
 /// Frames of a video that are shown.
 const FRAMES: usize = 3;
 
-/// Loads a run's model anew and solves for some points of the signal that the run kept. Also
-/// returns how many numbers were trained.
-pub(crate) fn probe(run: &Path, recipe: &Recipe, device: &Device) -> Result<(usize, Probe)> {
+/// A fitted model that was put to work.
+pub(crate) struct Probed {
+    /// After so many steps its weights were saved.
+    pub(crate) step: u64,
+    /// How many numbers are trained.
+    pub(crate) parameters: usize,
+    pub(crate) probe: Probe,
+}
+
+/// Loads the newest checkpoint of a run, and solves for some points of the signal that it kept.
+pub(crate) fn probe(run: &Path, recipe: &Recipe, device: &Device) -> Result<Probed> {
     let signal = signal(run, &recipe.source)?;
-    let weights = run.join(WEIGHTS);
-    let model = recipe.model.init(device, recipe.seed)?;
-    let model = model.try_load_file(&weights).with_context(|| {
-        format!(
-            "{} holds no weights of the model in config.toml",
-            weights.display()
-        )
-    })?;
+    let (checkpoint, step) = checkpoint(run)?;
+    let model = recipe.model.init(&device.clone().autodiff(), recipe.seed)?;
+    let model = load_module(&checkpoint.join("model.safetensors"), model).map_err(plain)?;
     let model = model.valid();
     let coords = coordinates(&signal, device);
     let [points, _] = coords.dims();
@@ -53,7 +57,11 @@ pub(crate) fn probe(run: &Path, recipe: &Recipe, device: &Device) -> Result<(usi
         layers,
         samples: Vec::new(),
     };
-    Ok((model.num_params(), probe))
+    Ok(Probed {
+        step,
+        parameters: model.num_params(),
+        probe,
+    })
 }
 
 /// The signal's own copy in the run's folder, which stays where its source may have gone.
@@ -103,16 +111,7 @@ pub(crate) fn samples(run: &Path, recipe: &Recipe) -> Result<Vec<Sample>> {
 
 /// Some frames in a folder, from the first to the last; none where there is no folder.
 fn frames(folder: &Path) -> Result<Vec<PathBuf>> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let unreadable = || format!("cannot read {}", folder.display());
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(unreadable)? {
-        paths.push(entry.with_context(unreadable)?.path());
-    }
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "png"));
-    paths.sort();
+    let paths = pictures(folder)?;
     let count = paths.len().min(FRAMES);
     let last = paths.len().saturating_sub(1);
     let chosen = (0..count).map(|index| index * last / count.saturating_sub(1).max(1));

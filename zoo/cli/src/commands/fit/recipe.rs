@@ -5,6 +5,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use deq_datasets::{Audio, Frames, Image};
 use deq_inr::{FitConfig, InrConfig, Preset, Signal, SignalKind};
+use deq_train::{Schedule, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::explain;
@@ -19,7 +20,7 @@ pub(crate) struct Recipe {
     pub(crate) steps: usize,
     /// Seeds the weights.
     pub(crate) seed: u64,
-    /// Every so many steps the signal is rendered from zero and its PSNR taken.
+    /// Every so many steps the signal is rendered from zero, its PSNR taken, and a checkpoint made.
     pub(crate) eval_every: usize,
     /// What to fit.
     pub(crate) source: Source,
@@ -143,6 +144,22 @@ impl Recipe {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         explain::read(&text).with_context(|| format!("{} is not a fit's recipe", path.display()))
+    }
+
+    /// How it is trained.
+    pub(super) fn train(&self) -> TrainConfig {
+        let every = Some(self.eval_every as u64);
+        TrainConfig {
+            seed: self.seed,
+            steps: self.steps as u64,
+            log_every: 1,
+            evaluate_every: every,
+            checkpoint_every: every,
+            schedule: Schedule::Constant {
+                rate: self.fit.learning_rate,
+            },
+            ..TrainConfig::default()
+        }
     }
 
     /// Checks all that needs no signal, by building the network, and counts its parameters.

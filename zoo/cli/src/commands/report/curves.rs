@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde_json::{Map, Value};
 
-use super::folder::{Run, step};
+use super::folder::{Kind, Run, step};
 use crate::output::{LinePlot, Plot, Scale, Series};
 
 /// The plots of all measurements.
@@ -19,8 +18,10 @@ pub(super) struct Curves {
 /// Measurements of one kind: by run and phase, in the order of [`PHASES`].
 type Points = BTreeMap<(usize, usize), Vec<(f64, f64)>>;
 
-/// When something was measured.
-const PHASES: [&str; 4] = ["training", "evaluation", "each step", "solved from zero"];
+/// When something was measured …
+const PHASES: [&str; 2] = ["training", "evaluation"];
+/// … and what that means in a fit.
+const IN_FITS: [&str; 2] = ["each step", "solved from zero"];
 
 /// Models differ in what they call the residual of an evaluation: the largest, or the mean.
 const IN_EVALUATIONS: &str = "evaluation/residual";
@@ -59,7 +60,7 @@ const TITLES: [(&str, &str); 10] = [
 ];
 
 /// Measurements that are no result: they count something else at every evaluation.
-const LEFT_OUT: [&str; 6] = ["step", "time", "seconds", "status", "tokens", "evaluations"];
+const LEFT_OUT: [&str; 2] = ["tokens", "evaluations"];
 
 /// Draws what was measured, runs over each other.
 pub(super) fn curves(runs: &[Run]) -> Result<Curves> {
@@ -68,8 +69,7 @@ pub(super) fn curves(runs: &[Run]) -> Result<Curves> {
         for record in &run.records {
             let Some(at) = step(record) else { continue };
             for (tag, value) in record {
-                if let (Some((name, phase)), Some(value)) = (classify(record, tag), value.as_f64())
-                {
+                if let (Some((name, phase)), Some(value)) = (classify(tag), value.as_f64()) {
                     let points = found.entry(name.to_owned()).or_default();
                     let points = points.entry((index, phase)).or_default();
                     points.push((at as f64, value));
@@ -107,22 +107,16 @@ pub(super) fn curves(runs: &[Run]) -> Result<Curves> {
 }
 
 /// What a measurement is called besides its phase, and that phase; `None` for what is not drawn.
-fn classify<'a>(record: &Map<String, Value>, tag: &'a str) -> Option<(&'a str, usize)> {
+fn classify(tag: &str) -> Option<(&str, usize)> {
     if tag == IN_EVALUATIONS {
         return Some((tag, 1));
     }
     if let Some(name) = tag.strip_prefix("train/") {
         return Some((name, 0));
     }
-    let (name, phase) = match tag.strip_prefix("evaluation/") {
-        Some(name) => (name.strip_prefix("validation_").unwrap_or(name), 1),
-        // The lines of a fit.
-        None if record.contains_key("rendering_psnr") => {
-            (tag.strip_prefix("rendering_").unwrap_or(tag), 3)
-        }
-        None => (tag, 2),
-    };
-    (!LEFT_OUT.contains(&name)).then_some((name, phase))
+    let name = tag.strip_prefix("evaluation/")?;
+    let name = name.strip_prefix("validation_").unwrap_or(name);
+    (!LEFT_OUT.contains(&name)).then_some((name, 1))
 }
 
 fn plot(runs: &[Run], name: &str, mut points: Points) -> Result<Plot> {
@@ -136,11 +130,15 @@ fn plot(runs: &[Run], name: &str, mut points: Points) -> Result<Plot> {
     // Runs without a curve keep their place, so that a run has the same colour in all plots.
     for phase in &phases {
         for (index, run) in runs.iter().enumerate() {
+            let measured = match run.kind {
+                Kind::Trained(_) => PHASES[*phase],
+                Kind::Fitted(_) => IN_FITS[*phase],
+            };
             series.push(Series {
                 name: match (runs.len(), phases.len()) {
-                    (1, _) => PHASES[*phase].to_owned(),
+                    (1, _) => measured.to_owned(),
                     (_, 1) => run.label.clone(),
-                    _ => format!("{}, {}", run.label, PHASES[*phase]),
+                    _ => format!("{}, {measured}", run.label),
                 },
                 points: points.remove(&(index, *phase)).unwrap_or_default(),
             });
@@ -177,33 +175,22 @@ fn scale(series: &[Series]) -> Scale {
 mod tests {
     use super::*;
 
-    fn record(line: &str) -> Map<String, Value> {
-        serde_json::from_str(line).expect("a line")
-    }
-
     #[test]
     fn measurements_of_one_kind_meet() {
-        let line = record(r#"{"step": 1, "time": 2.0, "train/loss": 3.0}"#);
-        assert_eq!(classify(&line, "train/loss"), Some(("loss", 0)));
-        assert_eq!(classify(&line, "time"), None);
-        assert_eq!(
-            classify(&line, "train/evaluations"),
-            Some(("evaluations", 0))
-        );
         for (tag, found) in [
+            ("train/loss", Some(("loss", 0))),
+            ("train/evaluations", Some(("evaluations", 0))),
             ("evaluation/validation_loss", Some(("loss", 1))),
+            ("evaluation/psnr", Some(("psnr", 1))),
             (IN_EVALUATIONS, Some((IN_EVALUATIONS, 1))),
             // Those of a whole evaluation are no measure of a step.
             ("evaluation/evaluations", None),
             ("evaluation/tokens", None),
+            ("step", None),
+            ("time", None),
         ] {
-            assert_eq!(classify(&line, tag), found, "{tag}");
+            assert_eq!(classify(tag), found, "{tag}");
         }
-        let line = record(r#"{"step": 1, "rendering_psnr": 20.0, "residual": 0.1}"#);
-        assert_eq!(classify(&line, "rendering_psnr"), Some(("psnr", 3)));
-        assert_eq!(classify(&line, "residual"), Some(("residual", 3)));
-        let line = record(r#"{"step": 1, "psnr": 20.0, "residual": null}"#);
-        assert_eq!(classify(&line, "psnr"), Some(("psnr", 2)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use deq_train::read_metrics;
 use serde_json::{Map, Value};
 
-use crate::commands::fit::{FitRecipe, WEIGHTS};
+use crate::commands::fit::FitRecipe;
 use crate::commands::train::{ModelName, plain, training_seconds};
 
 /// A run of `train` or `fit`.
@@ -83,13 +83,9 @@ fn read(path: &Path) -> Result<Run> {
     let file = path.join("environment.json");
     let environment = text(&file)?;
     let parsed = json(&file, &environment)?;
-    let device = parsed["other"]["device"].as_str();
-    let device = device.or(parsed["device"].as_str()).map(str::to_owned);
+    let device = parsed["other"]["device"].as_str().map(str::to_owned);
     let records = records(path)?;
-    let ending = match &kind {
-        Kind::Trained(_) => trained(path)?,
-        Kind::Fitted(_) => fitted(path, &records),
-    };
+    let ending = ending(path)?;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let name = absolute.file_name().map(|name| name.to_string_lossy());
     Ok(Run {
@@ -171,7 +167,7 @@ struct Ending {
     results: Vec<(String, f64)>,
 }
 
-fn trained(path: &Path) -> Result<Ending> {
+fn ending(path: &Path) -> Result<Ending> {
     let spent = training_seconds(path)?;
     let file = path.join("test.json");
     let unfinished = Ending {
@@ -199,21 +195,4 @@ fn trained(path: &Path) -> Result<Ending> {
         seconds: Some(seconds),
         results: results.collect(),
     })
-}
-
-fn fitted(path: &Path, records: &[Map<String, Value>]) -> Ending {
-    let last = |name: &str| {
-        let mut newest = records.iter().rev();
-        newest.find_map(|record| record.get(name)?.as_f64())
-    };
-    let psnr = last("rendering_psnr");
-    Ending {
-        // The weights are the last file that a fit writes.
-        is_finished: path.join(WEIGHTS).is_file(),
-        seconds: last("seconds"),
-        results: psnr
-            .map(|psnr| ("psnr".to_owned(), psnr))
-            .into_iter()
-            .collect(),
-    }
 }

@@ -27,16 +27,19 @@ pub(super) struct Opened {
 /// Loads the best checkpoint of a run where an evaluation decides, else the newest, and solves for
 /// a batch; `None` if there is no checkpoint yet.
 pub(super) fn open(run: &Run, data_dir: Option<&Path>, device: &Device) -> Result<Option<Opened>> {
+    if !has_checkpoint(&run.path) {
+        return Ok(None);
+    }
     let opened = match &run.kind {
-        Kind::Fitted(recipe) if run.is_finished => {
-            let (parameters, probe) = fit::probe(&run.path, recipe, device)?;
+        Kind::Fitted(recipe) => {
+            let probed = fit::probe(&run.path, recipe, device)?;
             Ok(Opened {
-                step: run.step,
-                parameters,
-                probe,
+                step: probed.step,
+                parameters: probed.parameters,
+                probe: probed.probe,
             })
         }
-        Kind::Trained(model) if has_checkpoint(&run.path) => match model {
+        Kind::Trained(model) => match model {
             ModelName::Ignn => load::<IgnnRecipe>(&run.path, data_dir, device),
             ModelName::Mdeq => load::<MdeqRecipe>(&run.path, data_dir, device),
             ModelName::DeqLm => load::<LmRecipe>(&run.path, data_dir, device),
@@ -44,7 +47,6 @@ pub(super) fn open(run: &Run, data_dir: Option<&Path>, device: &Device) -> Resul
             ModelName::DeqDdim => load::<DdimRecipe>(&run.path, data_dir, device),
             ModelName::DeqFusion => load::<FusionRecipe>(&run.path, data_dir, device),
         },
-        Kind::Fitted(_) | Kind::Trained(_) => return Ok(None),
     };
     opened.map(Some)
 }

@@ -9,8 +9,8 @@ use deq_inr::Preset;
 use serde::Serialize;
 
 use super::by_train::Asked;
+use super::make::Fit;
 use super::record::Measured;
-use super::table::Fit;
 use crate::commands::fit::{self, Source};
 
 /// What a fit measures: the PSNR in dB of the last rendering from zero.

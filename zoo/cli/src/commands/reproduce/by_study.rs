@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use deq::devices::DeviceName;
 
 use super::by_train::{Asked, Tools};
+use super::make::{Scale, Study, StudyName};
 use super::record::Measured;
-use super::table::{Scale, Study, StudyName};
 use crate::commands::study::{collapse, efficient_training, fusion};
 
 impl StudyName {

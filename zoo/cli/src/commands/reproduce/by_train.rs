@@ -9,9 +9,9 @@ use deq_train::read_metrics;
 use serde::Deserialize;
 
 use super::embedded;
+use super::make::Train;
 use super::models::Visitor;
 use super::record::Measured;
-use super::table::Train;
 use crate::commands::train::settings::{self, Setting};
 use crate::commands::train::{Recipe, Session, boxed, checkpoint, data_folder, plain};
 
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use crate::commands::interrupt;
     use crate::commands::reproduce::catalogue::Catalogue;
-    use crate::commands::reproduce::table::{Make, Scale};
+    use crate::commands::reproduce::make::{Make, Scale};
     use deq_train::Environment;
 
     /// Measures an untrained model of a recipe.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::table::{Make, Recipe, Retest, Row, Run, Scale, Table, Train};
+use super::make::{Make, Recipe, Retest, Run, Scale, Train};
+use super::table::{Row, Table};
 use super::{by_fit, by_study, by_train, embedded};
 
 /// The tables by name.

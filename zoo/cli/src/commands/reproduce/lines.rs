@@ -4,7 +4,8 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 use anyhow::{Context, Result};
 
-use super::table::{Column, Recipe, Row, Scale, Table};
+use super::make::{Recipe, Scale};
+use super::table::{Column, Row, Table};
 use super::work::{State, Work};
 use crate::commands::train::Spread;
 
@@ -178,10 +179,7 @@ impl Ours {
                 wanted,
                 parts,
             } => {
-                let mut text = format!("{:.decimals$}", spread.mean);
-                if let Some(deviation) = spread.deviation {
-                    text.push_str(&format!(" ± {deviation:.decimals$}"));
-                }
+                let text = spread.text(decimals);
                 let of = match seeds == wanted {
                     true => plural(*seeds, "seed"),
                     false => format!("{seeds} of {}", plural(*wanted, "seed")),

@@ -4,9 +4,9 @@ mod by_fit;
 mod by_study;
 mod by_train;
 mod catalogue;
-mod clock;
 mod embedded;
 mod lines;
+mod make;
 mod models;
 mod record;
 mod report;
@@ -24,12 +24,13 @@ use deq_train::Environment;
 
 use self::by_train::Tools;
 use self::catalogue::Catalogue;
+use self::make::Scale;
 use self::record::Place;
 use self::report::Report;
-use self::table::{Scale, Table};
+use self::table::Table;
 use self::work::Work;
 use crate::commands::train::{Session, given};
-use crate::commands::{explain, interrupt, say};
+use crate::commands::{clock, explain, interrupt, say};
 use crate::output::Grid;
 
 #[derive(clap::Args)]
@@ -90,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let out = arguments.out(name);
     let device = arguments.device.open()?;
     let place = Place {
-        revision: clock::revision(),
+        revision: clock::revision().unwrap_or_else(|| "unknown".to_owned()),
         device: arguments.device.to_string(),
     };
     interrupt::listen()?;

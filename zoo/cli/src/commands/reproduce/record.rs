@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::commands::clock;
 use crate::output;
 
 /// What a run measured, in each of its parts.
@@ -66,18 +67,13 @@ pub(super) struct Place {
 
 impl Record {
     pub(super) fn new(request: String, seed: u64, place: &Place, measured: Measured) -> Self {
-        let build = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
         Self {
             request,
             seed,
             revision: place.revision.clone(),
             device: place.device.clone(),
-            build: build.to_owned(),
-            finished: super::clock::now(),
+            build: clock::build().to_owned(),
+            finished: clock::now(),
             measured,
         }
     }

@@ -8,8 +8,8 @@ use deq::devices::DeviceName;
 
 use super::by_train::{Asked, Tools};
 use super::catalogue::{Catalogue, Obstacle};
+use super::make::{Make, Recipe, Scale};
 use super::record::{Place, Record};
-use super::table::{Make, Recipe, Scale};
 use super::{by_fit, by_study, by_train};
 use crate::commands::interrupt;
 

@@ -3,24 +3,29 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::output;
+use super::settings::Run;
+use crate::commands::say;
+use crate::output::{self, Plot};
 
-/// A finished run, as its file holds it: settings under the key `settings`, and what it measured.
-pub(super) trait Run: Serialize + DeserializeOwned {
-    /// All that a run depends on.
-    type Settings: Serialize;
+/// Settings that explain differences in others, from the one that explains most.
+const FIRST: &[&str] = &["version", "build", "device", "scale", "setup"];
 
-    /// Settings that explain differences in others, from the one that explains most.
-    const FIRST: &'static [&'static str];
+/// A finished run, as its file holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record<S, M> {
+    /// All that it depends on.
+    pub(super) settings: S,
+    pub(super) measured: M,
+}
 
-    fn settings(&self) -> &Self::Settings;
-
-    /// What the run's file is called.
-    fn name(&self) -> String;
+/// A number for a file, which holds no other than finite ones.
+pub(super) fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 /// A folder that holds runs of one kind.
@@ -52,10 +57,10 @@ impl Folder {
     ///
     /// # Errors
     /// For a file that cannot be read or is no run, and for a run made with other settings.
-    pub(super) fn records<R: Run>(
+    pub(super) fn records<S: Run, M: DeserializeOwned>(
         &self,
-        expected: impl Fn(&R::Settings) -> R::Settings,
-    ) -> Result<Vec<R>> {
+        expected: impl Fn(&S) -> S,
+    ) -> Result<Vec<Record<S, M>>> {
         let runs = self.runs();
         let unreadable = || format!("cannot read {}", runs.display());
         let mut paths = Vec::new();
@@ -71,32 +76,52 @@ impl Folder {
     }
 
     /// Writes a run's file, whole or not at all.
-    pub(super) fn save<R: Run>(&self, run: &R) -> Result<()> {
-        let text = serde_json::to_string_pretty(run)?;
-        self.write(&format!("runs/{}.json", run.name()), &text)
+    pub(super) fn save<S: Run, M: Serialize>(&self, record: &Record<S, M>) -> Result<()> {
+        let text = serde_json::to_string_pretty(record)?;
+        self.write(&format!("runs/{}.json", record.settings.name()), &text)
     }
 
     /// Writes a file of the report, whole or not at all.
     pub(super) fn write(&self, name: &str, content: &str) -> Result<()> {
         output::write(&self.path.join(name), content)
     }
+
+    /// Writes plots, each with its title above it.
+    pub(super) fn plots(&self, plots: &[Plot]) -> Result<()> {
+        for plot in plots {
+            self.write(&format!("{}.svg", plot.name), &plot.standalone())?;
+        }
+        Ok(())
+    }
+
+    /// Writes the report as text and as a page, and prints the text.
+    pub(super) fn report(&self, text: &str, page: &str) -> Result<()> {
+        self.write("table.md", text)?;
+        self.write("report.html", page)?;
+        say(text)?;
+        say(format_args!(
+            "wrote {}",
+            self.path.join("report.html").display()
+        ))
+    }
 }
 
-fn read<R: Run>(path: &Path, expected: impl Fn(&R::Settings) -> R::Settings) -> Result<R> {
+fn read<S: Run, M: DeserializeOwned>(
+    path: &Path,
+    expected: impl Fn(&S) -> S,
+) -> Result<Record<S, M>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let no_run = || {
         format!("{shown} is no run of this version of the study: remove it or choose another --out")
     };
     let found: Value = serde_json::from_str(&text).with_context(no_run)?;
-    let run: R = serde_json::from_value(found.clone()).with_context(no_run)?;
+    let record: Record<S, M> = serde_json::from_value(found.clone()).with_context(no_run)?;
     // Through text and back, so that both sides have been read by the same parser.
-    let wanted = serde_json::to_string(&expected(run.settings()))?;
+    let wanted = serde_json::to_string(&expected(&record.settings))?;
     let wanted: Value = serde_json::from_str(&wanted)?;
     let found = &found["settings"];
-    let mut first = R::FIRST
-        .iter()
-        .map(|key| (*key, &wanted[*key], &found[*key]));
+    let mut first = FIRST.iter().map(|key| (*key, &wanted[*key], &found[*key]));
     let difference = first
         .find_map(|(key, wanted, found)| difference(key, wanted, found))
         .or_else(|| difference("", &wanted, found));
@@ -105,12 +130,12 @@ fn read<R: Run>(path: &Path, expected: impl Fn(&R::Settings) -> R::Settings) -> 
             "{shown} was made with other settings: {difference}. Choose another --out, or remove the folder"
         );
     }
-    let name = run.name();
+    let name = record.settings.name();
     ensure!(
         path.file_stem().is_some_and(|stem| stem == name.as_str()),
         "{shown} holds the run {name}, and must be called {name}.json: remove it"
     );
-    Ok(run)
+    Ok(record)
 }
 
 /// The first field in which two values differ.
@@ -133,48 +158,55 @@ fn difference(at: &str, wanted: &Value, found: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
+    use crate::commands::study::settings::Head;
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Settings {
-        version: String,
+        #[serde(flatten)]
+        head: Head,
         rate: f64,
         seed: u64,
     }
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Sum {
-        settings: Settings,
-        total: f64,
-    }
+    /// A settings' sum.
+    type Sum = Record<Settings, f64>;
 
-    impl Run for Sum {
-        type Settings = Settings;
-        const FIRST: &'static [&'static str] = &["version"];
-
-        fn settings(&self) -> &Settings {
-            &self.settings
+    impl Run for Settings {
+        fn head(&self) -> &Head {
+            &self.head
         }
 
         fn name(&self) -> String {
-            format!("sum-seed{}", self.settings.seed)
+            format!("sum-seed{}", self.seed)
+        }
+
+        fn steps(&self) -> usize {
+            1
+        }
+
+        fn again(&self, head: &Head) -> Self {
+            Self {
+                head: head.clone(),
+                ..self.clone()
+            }
         }
     }
 
     fn run() -> Sum {
         let settings = Settings {
-            version: "1".to_owned(),
+            head: Head::example(),
             rate: 1e-3,
             seed: 3,
         };
         Sum {
             settings,
-            total: 0.1,
+            measured: 0.1,
         }
     }
 
     fn refused(folder: &Folder, change: fn(&mut Settings)) -> String {
-        let records = folder.records::<Sum>(|found| {
+        let records = folder.records::<Settings, f64>(|found| {
             let mut wanted = found.clone();
             change(&mut wanted);
             wanted
@@ -187,7 +219,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let folder = Folder::open(dir.path()).expect("a folder");
         folder.save(&run()).expect("a file");
-        let found = folder.records::<Sum>(Settings::clone);
+        let found = folder.records::<Settings, f64>(Settings::clone);
         assert_eq!(found.expect("runs"), [run()]);
         let files = std::fs::read_dir(folder.runs()).expect("a folder").count();
         assert_eq!(files, 1, "nothing unfinished is left");
@@ -204,9 +236,23 @@ mod tests {
         }
         let error = refused(&folder, |settings| {
             settings.rate = 0.5;
-            settings.version = "2".to_owned();
+            settings.head.version = "2".to_owned();
         });
         assert!(error.contains("`version`"), "{error}");
+    }
+
+    #[test]
+    fn settings_stand_in_one_row_and_no_other_is_taken() {
+        let text = serde_json::to_string(&run().settings).expect("JSON");
+        let keys = ["version", "build", "device", "scale", "rate", "seed"];
+        let places = keys.map(|key| text.find(&format!("\"{key}\":")).expect("a key"));
+        assert!(places.is_sorted(), "{text}");
+        let read = |text: &str| serde_json::from_str::<Settings>(text);
+        assert_eq!(read(&text).expect("settings"), run().settings);
+        let error = read(&text.replace("\"rate\"", "\"sped\":1,\"rate\"")).err();
+        let error = error.expect("must be refused").to_string();
+        assert!(error.contains("`sped`"), "{error}");
+        assert!(read(&text.replace("\"build\"", "\"built\"")).is_err());
     }
 
     #[test]

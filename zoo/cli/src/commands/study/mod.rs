@@ -4,10 +4,14 @@ pub(crate) mod collapse;
 pub(crate) mod efficient_training;
 mod folder;
 pub(crate) mod fusion;
+mod group;
 mod images;
 mod landscape;
+mod log;
 mod progress;
+mod runner;
 mod scale;
+mod settings;
 
 use std::process::ExitCode;
 

@@ -69,3 +69,26 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 }
+
+/// What came out of a training: the share of right answers, seconds, and where its loss was not
+/// finite.
+pub(super) fn outcome(accuracy: f64, seconds: f64, diverged: Option<String>) -> String {
+    let how = diverged.map_or_else(String::new, |at| format!(", loss not finite at {at}"));
+    format!(
+        "{:.1} % in {seconds:.1} s of training{how}",
+        100.0 * accuracy
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outcome_says_how_a_training_ended() {
+        assert_eq!(outcome(0.5, 1.5, None), "50.0 % in 1.5 s of training");
+        let diverged = outcome(0.125, 2.0, Some("step 7".to_owned()));
+        let expected = "12.5 % in 2.0 s of training, loss not finite at step 7";
+        assert_eq!(diverged, expected);
+    }
+}

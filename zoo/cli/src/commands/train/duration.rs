@@ -6,7 +6,7 @@ const UNITS: [(&str, f64); 3] = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 const LONGEST: f64 = 1e9;
 
 /// Seconds from `90s`, `20m`, `1.5h`, or a number of seconds.
-pub(super) fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let unit = UNITS
         .into_iter()
         .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));

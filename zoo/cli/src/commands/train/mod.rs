@@ -11,7 +11,8 @@ pub(crate) mod lm;
 pub(crate) mod mdeq;
 
 mod data_folder;
-mod duration;
+pub(crate) mod duration;
+mod host;
 mod images;
 mod metrics;
 mod options;
@@ -27,11 +28,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 pub(crate) use self::data_folder::{data_folder, given};
+pub(crate) use self::host::on_host;
 pub(crate) use self::images::picture_of;
 pub(crate) use self::metrics::{as_json, as_text, number};
 pub(crate) use self::probe::{Layer, POWER_STEPS, Probe, Sample};
 pub(crate) use self::recipe::{Experiment, ModelName, Recipe};
-pub(crate) use self::run::{Session, boxed, checkpoint, plain, read_run, training_seconds};
+pub(crate) use self::run::{
+    Session, boxed, checkpoint, open_folder, plain, read_run, training_seconds,
+};
 pub(crate) use self::spread::Spread;
 
 #[derive(clap::Args)]

@@ -10,6 +10,7 @@ use deq_train::{
     Ended, Environment, LearnerError, Metrics, RunFolder, TrainError, Trainer, stderr_display,
     verify,
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::{Recipe, as_json, settings};
@@ -49,7 +50,7 @@ impl Session {
             let left = left.as_secs_f64().max(1e-3);
             config.time_budget = Some(config.time_budget.map_or(left, |own| own.min(left)));
         }
-        let folder = open(recipe, path, &self.environment)?;
+        let folder = open_folder(recipe, path, &self.environment)?;
         recipe.attach(data, path)?;
         eprintln!(
             "{}: {} parameters, {}; writing to {}",
@@ -86,7 +87,11 @@ impl Session {
 }
 
 /// A new folder, or one that holds a run of the same recipe.
-fn open<R: Recipe>(recipe: &R, path: &Path, environment: &Environment) -> Result<RunFolder> {
+pub(crate) fn open_folder<R: Serialize>(
+    recipe: &R,
+    path: &Path,
+    environment: &Environment,
+) -> Result<RunFolder> {
     let config = path.join("config.toml");
     if !config.is_file() {
         return RunFolder::create(path, recipe, environment).map_err(plain);

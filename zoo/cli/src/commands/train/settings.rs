@@ -135,7 +135,7 @@ const FREE: [&str; 5] = [
 
 /// Refuses a run that was made with another recipe, and tells whether its file must be brought up
 /// to date.
-pub(crate) fn check_same<R: Recipe>(config: &Path, recipe: &R) -> Result<bool> {
+pub(crate) fn check_same<R: Serialize>(config: &Path, recipe: &R) -> Result<bool> {
     let shown = config.display();
     let text = std::fs::read_to_string(config).with_context(|| format!("cannot read {shown}"))?;
     let mut found: Table = toml::from_str(&text).with_context(|| format!("{shown} is damaged"))?;
@@ -143,17 +143,15 @@ pub(crate) fn check_same<R: Recipe>(config: &Path, recipe: &R) -> Result<bool> {
     if found == wanted {
         return Ok(false);
     }
-    let steps = |table: &Table| table.get("train")?.get("steps")?.as_integer();
-    if let (Some(before), Some(now)) = (steps(&found), steps(&wanted)) {
+    let steps = |table: &mut Table| training(table).get("steps")?.as_integer();
+    if let (Some(before), Some(now)) = (steps(&mut found), steps(&mut wanted)) {
         ensure!(
             now >= before,
             "{shown} asks for {before} steps, and they can only be raised, not lowered to {now}"
         );
     }
     for table in [&mut found, &mut wanted] {
-        if let Some(train) = table.get_mut("train").and_then(Value::as_table_mut) {
-            train.retain(|key, _| !FREE.contains(&key));
-        }
+        training(table).retain(|key, _| !FREE.contains(&key));
     }
     if let Some(difference) = difference("", &Value::Table(wanted), &Value::Table(found)) {
         bail!(
@@ -161,6 +159,15 @@ pub(crate) fn check_same<R: Recipe>(config: &Path, recipe: &R) -> Result<bool> {
         );
     }
     Ok(true)
+}
+
+/// The part of a recipe that says how long it is trained: `train`, and all of a fit's.
+fn training(recipe: &mut Table) -> &mut Table {
+    if !recipe.get("train").is_some_and(Value::is_table) {
+        return recipe;
+    }
+    let train = recipe.get_mut("train").and_then(Value::as_table_mut);
+    train.expect("it was just seen to be a table")
 }
 
 /// The first key whose values differ.

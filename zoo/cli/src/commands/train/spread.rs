@@ -7,7 +7,7 @@ pub(crate) struct Spread {
     /// $\sqrt{\sum (x - \bar x)^2 / (n - 1)}$; `None` of a single value.
     pub(crate) deviation: Option<f64>,
     /// $n$.
-    pub(super) count: usize,
+    pub(crate) count: usize,
 }
 
 impl Spread {
@@ -24,6 +24,14 @@ impl Spread {
             deviation: (count > 1).then(|| (squares / (count - 1) as f64).sqrt()),
             count,
         })
+    }
+
+    /// `mean ± deviation`, or the mean alone where there is no deviation.
+    pub(crate) fn text(&self, decimals: usize) -> String {
+        match self.deviation {
+            Some(deviation) => format!("{:.decimals$} ± {deviation:.decimals$}", self.mean),
+            None => format!("{:.decimals$}", self.mean),
+        }
     }
 
     /// `mean ± deviation` of shares, in percent.
@@ -45,9 +53,14 @@ mod tests {
         assert_eq!(Spread::of(&[]), None);
         let one = Spread::of(&[0.5]).expect("a value");
         assert_eq!((one.deviation, one.percent()), (None, "50.00 %".to_owned()));
+        assert_eq!((one.count, one.text(1)), (1, "0.5".to_owned()));
         // Deviations −0.25, 0 and 0.25: (0.0625 + 0.0625) / 2 = 0.0625.
         let three = Spread::of(&[0.25, 0.5, 0.75]).expect("values");
         assert_eq!((three.mean, three.deviation), (0.5, Some(0.25)));
         assert_eq!(three.percent(), "50.00 ± 25.00 %");
+        assert_eq!(
+            (three.count, three.text(3)),
+            (3, "0.500 ± 0.250".to_owned())
+        );
     }
 }

@@ -86,14 +86,18 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::study::collapse::record::Kind;
     use crate::commands::study::collapse::setup::Model;
-    use crate::commands::study::scale::Scale;
+    use crate::commands::study::settings::Head;
 
     fn settings(classes: &str, model: Model, seed: u64) -> Settings {
         let classes = classes.parse().expect("a setting");
-        let device = "flex".parse().expect("a device");
-        let kind = (DataSet::Shapes, classes, model);
-        Settings::new(Scale::Smoke, kind, seed, device)
+        let kind = Kind {
+            data: DataSet::Shapes,
+            classes,
+            model,
+        };
+        Settings::new(&Head::example(), kind, seed)
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::data::Data;
 use super::picture;
 use super::record::{Collapse, Epoch, Part, Pictures};
 use super::setup::{CLASSES, Setup};
+use crate::commands::study::folder::finite;
 
 /// No class weighs more than another, whatever its size.
 const CENTER: Center = Center::ClassMeans;
@@ -80,10 +81,6 @@ fn minority_cosine(statistics: &ClassStatistics, majority: usize) -> Option<f64>
     finite(mean)
 }
 
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
-}
-
 /// One way through a set of images.
 struct Pass {
     tally: Tally,
@@ -130,16 +127,18 @@ impl Pass {
 mod tests {
     use super::*;
     use crate::commands::study::collapse::data::Pools;
-    use crate::commands::study::collapse::record::Settings;
+    use crate::commands::study::collapse::record::{Kind, Settings};
     use crate::commands::study::collapse::setup::{DataSet, Model};
-    use crate::commands::study::scale::Scale;
+    use crate::commands::study::settings::Head;
 
     #[test]
     fn a_measurement_is_that_of_the_library() {
-        let classes = "k3-r10".parse().expect("a setting");
-        let device = "flex".parse().expect("a device");
-        let kind = (DataSet::Shapes, classes, Model::Deq);
-        let settings = Settings::new(Scale::Smoke, kind, 0, device);
+        let kind = Kind {
+            data: DataSet::Shapes,
+            classes: "k3-r10".parse().expect("a setting"),
+            model: Model::Deq,
+        };
+        let settings = Settings::new(&Head::example(), kind, 0);
         let setup = &settings.setup;
         let data = Pools::new(None).data(&settings).expect("built-in shapes");
         for backend in deq::devices::compiled() {

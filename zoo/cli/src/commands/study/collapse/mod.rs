@@ -28,15 +28,15 @@ use deq::devices::DeviceName;
 
 use self::data::Pools;
 pub(crate) use self::one::One;
-use self::record::{Record, Settings};
+use self::record::{Kind, Measured, Record, Settings};
 use self::setting::Setting;
 use self::setup::{CLASSES, DataSet, Model, data_sets};
 use super::folder::Folder;
 use super::images::data_dir;
-use super::progress::Progress;
+use super::progress::{Progress, outcome};
+use super::runner::{self, Study, chosen};
 use super::scale::Scale;
-use crate::commands::interrupt;
-use crate::commands::say;
+use super::settings::Head;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -72,129 +72,13 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let source = data_dir(arguments.scale, arguments.data_dir.as_deref())?;
-    let mut todo = arguments.plan()?;
-    let device = arguments.device.open()?;
-    let folder = Folder::open(&arguments.out())?;
-    let mut records: Vec<Record> = folder.records(|run: &Settings| {
-        let kind = (run.data, run.classes, run.model);
-        arguments.settings(kind, run.seed)
-    })?;
-    let planned = todo.len();
-    todo.retain(|run| {
-        !records
-            .iter()
-            .any(|record| record.settings.name() == run.name())
-    });
-    interrupt::listen()?;
-    eprintln!(
-        "{planned} runs, {} of them done; writing to {}",
-        planned - todo.len(),
-        folder.path().display()
-    );
-
-    let complete = train_all(&todo, source.as_deref(), &device, &folder, &mut records)?;
-    if !records.is_empty() {
-        report(&folder, &records)?;
-    }
-    if !complete {
-        eprintln!("interrupted: the same command goes on with what is missing");
-        return Ok(ExitCode::FAILURE);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Makes the missing runs; false if Ctrl-C came before the end.
-fn train_all(
-    todo: &[Settings],
-    source: Option<&Path>,
-    device: &Device,
-    folder: &Folder,
-    records: &mut Vec<Record>,
-) -> Result<bool> {
-    let mut pools = Pools::new(source);
-    // What cannot be read or drawn is told before hours of training.
-    let mut seen = BTreeSet::new();
-    for settings in todo {
-        if seen.insert((settings.data, settings.classes)) {
-            pools.data(settings)?;
-        }
-    }
-    let steps = todo.iter().map(|settings| settings.setup.steps()).sum();
-    let progress = Progress::new(todo.len(), steps)?;
-    for (index, settings) in todo.iter().enumerate() {
-        let name = settings.name();
-        progress.begin(index + 1, &name);
-        let data = pools.data(settings)?;
-        let measured = train::train(settings, &data, device, &progress)
-            .with_context(|| format!("the run {name} failed"))?;
-        let Some(measured) = measured else {
-            progress.finish();
-            return Ok(false);
-        };
-        let record = Record {
-            settings: settings.clone(),
-            measured,
-        };
-        progress.end(index + 1, &name, &record.line());
-        folder.save(&record)?;
-        records.push(record);
-    }
-    progress.finish();
-    Ok(true)
-}
-
-impl Record {
-    /// What came out, for a line of progress.
-    fn line(&self) -> String {
-        let measured = &self.measured;
-        let last = measured.last();
-        let accuracy = last.map_or(0.0, |epoch| 100.0 * epoch.test.accuracy.overall);
-        let how = match measured.diverged_at {
-            Some(step) => format!(", loss not finite at step {step}"),
-            None => String::new(),
-        };
-        format!(
-            "{accuracy:.1} % in {:.1} s of training{how}",
-            measured.training_seconds
-        )
-    }
-}
-
-/// Writes tables, plots, pictures and the page, and prints the tables.
-fn report(folder: &Folder, records: &[Record]) -> Result<()> {
-    let text = table::markdown(records);
-    folder.write("table.md", &text)?;
-    folder.write("table.csv", &table::csv(records))?;
-    let plots = plots::draw(records)?;
-    for plot in &plots {
-        folder.write(&format!("{}.svg", plot.name), &plot.standalone())?;
-    }
-    for group in summary::groups(records) {
-        if let Some((_, pictures)) = plots::pictured(&group) {
-            let name = format!("gram-{}.png", plots::file(&group));
-            let path = folder.path().join(name);
-            std::fs::write(&path, picture::gram_png(pictures)?)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
-    }
-    folder.write("report.html", &page::html(records, &plots)?)?;
-    say(&text)?;
-    say(format_args!(
-        "wrote {}",
-        folder.path().join("report.html").display()
-    ))
+    let study = Collapse::new(source.as_deref());
+    let (scale, device) = (arguments.scale, arguments.device);
+    let out = arguments.out.as_deref();
+    runner::run(study, arguments.plan()?, scale, device, out)
 }
 
 impl Arguments {
-    fn out(&self) -> PathBuf {
-        let default = || PathBuf::from(format!("runs/collapse-{}", self.scale.name()));
-        self.out.clone().unwrap_or_else(default)
-    }
-
-    fn settings(&self, kind: (DataSet, Setting, Model), seed: u64) -> Settings {
-        Settings::new(self.scale, kind, seed, self.device)
-    }
-
     /// All runs that were asked for. Seeds come last, so that a study that is stopped early has
     /// all networks of the first ones.
     fn plan(&self) -> Result<Vec<Settings>> {
@@ -208,21 +92,25 @@ impl Arguments {
                 known.join(" or ")
             );
         }
-        let is_chosen = |data: &DataSet| self.data.is_empty() || self.data.contains(data);
-        let data: Vec<DataSet> = known.iter().copied().filter(is_chosen).collect();
+        let data = chosen(known, &self.data);
         let classes = match self.classes.is_empty() {
             true => setup::settings(self.scale),
             false => self.classes.clone(),
         };
-        let is_chosen = |model: &Model| self.models.is_empty() || self.models.contains(model);
-        let models: Vec<Model> = Model::ALL.into_iter().filter(is_chosen).collect();
+        let models = chosen(&Model::ALL, &self.models);
+        let head = Head::new(self.scale, self.device);
         let mut plan = Vec::new();
         for seed in 0..self.seeds.unwrap_or(setup::seeds(self.scale)) {
             for &data in &data {
                 for &classes in &classes {
                     for &model in &models {
                         if !model.is_of_classifiers() || classes == Setting::Balanced {
-                            plan.push(self.settings((data, classes, model), seed));
+                            let kind = Kind {
+                                data,
+                                classes,
+                                model,
+                            };
+                            plan.push(Settings::new(&head, kind, seed));
                         }
                     }
                 }
@@ -237,5 +125,69 @@ impl Arguments {
             counts.with_context(|| format!("the classes {} cannot be made", run.classes))?;
         }
         Ok(plan)
+    }
+}
+
+/// The study, with the data sets that its runs share.
+struct Collapse<'a> {
+    pools: Pools<'a>,
+}
+
+impl<'a> Collapse<'a> {
+    /// `source` holds the data sets.
+    fn new(source: Option<&'a Path>) -> Self {
+        Self {
+            pools: Pools::new(source),
+        }
+    }
+}
+
+impl Study for Collapse<'_> {
+    type Settings = Settings;
+    type Measured = Measured;
+
+    const NAME: &'static str = "collapse";
+
+    fn prepare(&mut self, todo: &[Settings]) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        for settings in todo {
+            if seen.insert((settings.data, settings.classes)) {
+                self.pools.data(settings)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make(
+        &mut self,
+        settings: &Settings,
+        device: &Device,
+        progress: &Progress,
+    ) -> Result<Option<Measured>> {
+        let data = self.pools.data(settings)?;
+        train::train(settings, &data, device, progress)
+    }
+
+    fn line(record: &Record) -> String {
+        let measured = &record.measured;
+        let last = measured.last();
+        let accuracy = last.map_or(0.0, |epoch| epoch.test.accuracy.overall);
+        let diverged = measured.diverged_at.map(|step| format!("step {step}"));
+        outcome(accuracy, measured.training_seconds, diverged)
+    }
+
+    fn report(folder: &Folder, records: &[Record]) -> Result<()> {
+        let plots = plots::draw(records)?;
+        folder.write("table.csv", &table::csv(records))?;
+        folder.plots(&plots)?;
+        for group in summary::groups(records) {
+            if let Some((_, pictures)) = plots::pictured(&group) {
+                let name = format!("gram-{}.png", plots::file(&group));
+                let path = folder.path().join(name);
+                std::fs::write(&path, picture::gram_png(pictures)?)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+        }
+        folder.report(&table::markdown(records), &page::html(records, &plots)?)
     }
 }

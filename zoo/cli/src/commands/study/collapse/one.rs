@@ -7,19 +7,18 @@ use burn::tensor::Device;
 use clap::ValueEnum;
 use deq::devices::DeviceName;
 
-use super::record::{Record, Settings};
+use super::Collapse;
+use super::record::{Kind, Settings};
 use super::setting::Setting;
 use super::setup::{CLASSES, DataSet, Model, data_sets};
 use crate::commands::study::Values;
-use crate::commands::study::folder::Folder;
+use crate::commands::study::runner;
 use crate::commands::study::scale::Scale;
+use crate::commands::study::settings::{Head, Run};
 
 /// One network, trained on one setting of classes from one seed, on CIFAR-10 (at the scale smoke on
 /// built-in shapes).
-pub(crate) struct One {
-    settings: Settings,
-    device: DeviceName,
-}
+pub(crate) struct One(Settings);
 
 impl One {
     /// What a run measures.
@@ -58,20 +57,23 @@ impl One {
             [only] => *only,
             _ => DataSet::Cifar10,
         };
-        Ok(Self {
-            settings: Settings::new(scale, (data, classes, model), seed, device),
-            device,
-        })
+        let kind = Kind {
+            data,
+            classes,
+            model,
+        };
+        let head = Head::new(scale, device);
+        Ok(Self(Settings::new(&head, kind, seed)))
     }
 
     /// All its settings, as JSON.
     pub(crate) fn request(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(&self.settings)?)
+        Ok(serde_json::to_string_pretty(&self.0)?)
     }
 
     /// Steps of the optimiser.
     pub(crate) fn steps(&self) -> usize {
-        self.settings.setup.steps()
+        self.0.steps()
     }
 
     /// Makes it in the study's folder, unless it is there, and returns what it measured; `None` if
@@ -82,21 +84,10 @@ impl One {
         device: &Device,
         folder: &Path,
     ) -> Result<Option<Values>> {
-        let folder = Folder::open(folder)?;
-        let name = self.settings.name();
-        let mut records: Vec<Record> = folder.records(|run: &Settings| {
-            let kind = (run.data, run.classes, run.model);
-            Settings::new(self.settings.scale, kind, run.seed, self.device)
-        })?;
-        if !records.iter().any(|record| record.settings.name() == name) {
-            let todo = std::slice::from_ref(&self.settings);
-            if !super::train_all(todo, source, device, &folder, &mut records)? {
-                return Ok(None);
-            }
-        }
-        let mut records = records.into_iter();
-        let record = records.find(|record| record.settings.name() == name);
-        let measured = record.context("a run that was made has a record")?.measured;
+        let study = Collapse::new(source);
+        let Some(measured) = runner::one(study, &self.0, device, folder)? else {
+            return Ok(None);
+        };
         let last = measured.last().context("a run is measured after its end")?;
         let (accuracy, collapse) = (&last.test.accuracy, &last.collapse);
         let values = [
@@ -172,6 +163,6 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         let balanced = One::new("small", "etf", ["10", "1"], 0, device).expect("a run");
-        assert_eq!(balanced.settings.name(), "cifar10-balanced-etf-seed0");
+        assert_eq!(balanced.0.name(), "cifar10-balanced-etf-seed0");
     }
 }

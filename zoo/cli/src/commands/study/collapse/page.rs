@@ -30,7 +30,7 @@ pub(super) fn html(records: &[Record], plots: &[Plot]) -> Result<String> {
         .paragraph("Cosines between features of training images, sorted by class, from each of which the mean of the class means was taken: red above 0, blue below. Collapsed features make red blocks on pale blue.");
     for group in groups(records) {
         if let Some((seed, pictures)) = pictured(&group) {
-            let data = group.data.name();
+            let data = group.kind.data.name();
             let caption = format!("{data}, {}, seed {seed}", name(&group));
             page.picture(&caption, &gram_png(pictures)?);
         }

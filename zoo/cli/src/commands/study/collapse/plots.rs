@@ -29,9 +29,10 @@ pub(super) fn draw(records: &[Record]) -> Result<Vec<Plot>> {
     let mut plots = Vec::new();
     let pairs: Vec<&Group<'_>> = groups
         .iter()
-        .filter(|group| !group.model.is_of_classifiers())
+        .filter(|group| !group.kind.model.is_of_classifiers())
         .collect();
-    for pair in pairs.chunk_by(|a, b| (a.data, a.classes) == (b.data, b.classes)) {
+    let trained_on = |group: &Group<'_>| (group.kind.data, group.kind.classes);
+    for pair in pairs.chunk_by(|a, b| trained_on(a) == trained_on(b)) {
         plots.extend(curves(pair)?);
     }
     for group in &groups {
@@ -52,8 +53,8 @@ pub(super) fn pictured<'a>(group: &Group<'a>) -> Option<(u64, &'a Pictures)> {
 
 /// Its name in files.
 pub(super) fn file(group: &Group<'_>) -> String {
-    let (data, model) = (group.data.name(), group.model.name());
-    format!("{data}-{}-{model}", group.classes)
+    let (data, model) = (group.kind.data.name(), group.kind.model.name());
+    format!("{data}-{}-{model}", group.kind.classes)
 }
 
 fn title(group: &Group<'_>) -> String {
@@ -68,11 +69,11 @@ fn curves(pair: &[&Group<'_>]) -> Result<Vec<Plot>> {
     let Some(first) = pair.first() else {
         return Ok(Vec::new());
     };
-    let of = format!("{}, {}", title(first), first.classes.title());
-    let file = format!("{}-{}", first.data.name(), first.classes);
+    let of = format!("{}, {}", title(first), first.kind.classes.title());
+    let file = format!("{}-{}", first.kind.data.name(), first.kind.classes);
     let plot = |what: &str, y_label: &str, y_scale: Scale, numbers: &[(&str, Number)]| {
         let series = pair.iter().flat_map(|group| {
-            let model = match group.model {
+            let model = match group.kind.model {
                 Model::Deq => "DEQ",
                 _ => "explicit",
             };

@@ -1,25 +1,21 @@
 //! What a run depends on, and what it measured.
 
-use deq::devices::DeviceName;
 use deq_collapse::Accuracy;
 use serde::{Deserialize, Serialize};
 
 use super::setting::Setting;
 use super::setup::{DataSet, Model, Setup};
 use crate::commands::memory::MemoryKind;
-use crate::commands::study::folder::Run;
-use crate::commands::study::scale::Scale;
+use crate::commands::study::folder;
+use crate::commands::study::group::Seeded;
+use crate::commands::study::settings::{Head, Run};
 
 /// Everything a run depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
-    /// The program's version.
-    pub(super) version: String,
-    /// `debug` or `release`: times of one do not compare with those of the other.
-    pub(super) build: String,
-    pub(super) device: String,
-    pub(super) scale: Scale,
+    #[serde(flatten)]
+    pub(super) head: Head,
     pub(super) data: DataSet,
     pub(super) classes: Setting,
     pub(super) model: Model,
@@ -100,43 +96,75 @@ pub(super) struct Pictures {
     pub(super) explained: f64,
 }
 
-/// A finished run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Record {
-    pub(super) settings: Settings,
-    pub(super) measured: Measured,
+/// What is trained, whatever the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind {
+    pub(super) data: DataSet,
+    pub(super) classes: Setting,
+    pub(super) model: Model,
 }
 
+/// A finished run.
+pub(super) type Record = folder::Record<Settings, Measured>;
+
 impl Settings {
-    pub(super) fn new(
-        scale: Scale,
-        (data, classes, model): (DataSet, Setting, Model),
-        seed: u64,
-        device: DeviceName,
-    ) -> Self {
-        let build = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
+    pub(super) fn new(head: &Head, kind: Kind, seed: u64) -> Self {
+        let Kind {
+            data,
+            classes,
+            model,
+        } = kind;
         Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            build: build.to_owned(),
-            device: device.to_string(),
-            scale,
+            head: head.clone(),
             data,
             classes,
             model,
             seed,
-            setup: Setup::new(scale, data, classes, model),
+            setup: Setup::new(head.scale, data, classes, model),
+        }
+    }
+}
+
+impl Run for Settings {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn name(&self) -> String {
+        let (data, model) = (self.data.name(), self.model.name());
+        format!("{data}-{}-{model}-seed{}", self.classes, self.seed)
+    }
+
+    fn steps(&self) -> usize {
+        self.setup.steps()
+    }
+
+    fn again(&self, head: &Head) -> Self {
+        Self::new(head, self.kind(), self.seed)
+    }
+}
+
+impl Seeded for Settings {
+    type Kind = Kind;
+
+    fn kind(&self) -> Kind {
+        Kind {
+            data: self.data,
+            classes: self.classes,
+            model: self.model,
         }
     }
 
-    /// What the run's file is called.
-    pub(super) fn name(&self) -> String {
-        let (data, model) = (self.data.name(), self.model.name());
-        format!("{data}-{}-{model}-seed{}", self.classes, self.seed)
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// That of the explicit network.
+    fn reference(kind: Kind) -> Kind {
+        Kind {
+            model: Model::Explicit,
+            ..kind
+        }
     }
 }
 
@@ -147,29 +175,17 @@ impl Measured {
     }
 }
 
-impl Run for Record {
-    type Settings = Settings;
-
-    const FIRST: &'static [&'static str] = &["version", "build", "device", "scale", "setup"];
-
-    fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    fn name(&self) -> String {
-        self.settings.name()
-    }
-}
-
 #[cfg(test)]
 impl Record {
     /// A run on flex with made-up numbers: NC1 is 1 at first and `nc1` at last, and half of the
     /// minority is classified correctly if it is below a tenth, else none.
     pub(super) fn example(classes: &str, model: Model, seed: u64, nc1: f64) -> Self {
         let classes: Setting = classes.parse().expect("a setting");
-        let device = "flex".parse().expect("a device");
-        let kind = (DataSet::Shapes, classes, model);
-        let settings = Settings::new(Scale::Smoke, kind, seed, device);
+        let kind = Kind {
+            data: DataSet::Shapes,
+            classes,
+            model,
+        };
         let minority = (classes != Setting::Balanced).then_some(if nc1 < 0.1 { 0.5 } else { 0.0 });
         let part = |loss| Part {
             loss: Some(loss),
@@ -192,7 +208,7 @@ impl Record {
             },
         };
         Self {
-            settings,
+            settings: Settings::new(&Head::example(), kind, seed),
             measured: Measured {
                 epochs: vec![epoch(0, 1.0), epoch(2, nc1)],
                 diverged_at: None,

@@ -1,115 +1,21 @@
 //! Runs with the same data, classes and model, taken together.
 
-use super::record::{Epoch, Measured, Record};
-use super::setting::Setting;
-use super::setup::{DataSet, Model};
-use crate::commands::train::Spread;
+use super::record::{Epoch, Measured, Settings};
+use crate::commands::study::group::{self, curve};
+
+pub(super) use crate::commands::study::group::groups;
 
 /// All runs of a model on a setting of classes.
-pub(super) struct Group<'a> {
-    pub(super) data: DataSet,
-    pub(super) classes: Setting,
-    pub(super) model: Model,
-    /// Each with the run of the explicit network from the same seed, if it is another and there
-    /// is one.
-    runs: Vec<(&'a Record, Option<&'a Record>)>,
-}
+pub(super) type Group<'a> = group::Group<'a, Settings, Measured>;
 
 /// A number that a run has, maybe only in comparison with the explicit network of the same seed.
-pub(super) struct Measure {
-    /// Its name in the CSV file.
-    pub(super) key: &'static str,
-    /// Its name in tables.
-    pub(super) title: &'static str,
-    pub(super) decimals: usize,
-    value: fn(&Measured, Option<&Measured>) -> Option<f64>,
-}
+pub(super) type Measure = group::Measure<Measured>;
 
-type Key = (DataSet, Setting, Model);
-
-fn key(record: &Record) -> Key {
-    let settings = &record.settings;
-    (settings.data, settings.classes, settings.model)
-}
-
-/// All groups of which there is a run, by data, classes and model.
-pub(super) fn groups(records: &[Record]) -> Vec<Group<'_>> {
-    let mut keys: Vec<Key> = records.iter().map(key).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let of = |kind: Key| records.iter().filter(move |record| key(record) == kind);
-    let group = |(data, classes, model): Key| {
-        let partner = |seed: u64| {
-            let mut explicit = of((data, classes, Model::Explicit));
-            explicit.find(|record| model != Model::Explicit && record.settings.seed == seed)
-        };
-        let runs = of((data, classes, model));
-        Group {
-            data,
-            classes,
-            model,
-            runs: runs
-                .map(|record| (record, partner(record.settings.seed)))
-                .collect(),
-        }
-    };
-    keys.into_iter().map(group).collect()
-}
-
-impl<'a> Group<'a> {
-    pub(super) fn runs(&self) -> impl Iterator<Item = &'a Record> {
-        self.runs.iter().map(|(record, _)| *record)
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// The values of the runs that have this number.
-    pub(super) fn values(&self, measure: &Measure) -> Vec<f64> {
-        let value = |(run, partner): &(&Record, Option<&Record>)| {
-            (measure.value)(&run.measured, partner.map(|record| &record.measured))
-        };
-        self.runs.iter().filter_map(value).collect()
-    }
-
-    /// Mean and deviation over them.
-    pub(super) fn spread(&self, measure: &Measure) -> Option<Spread> {
-        Spread::of(&self.values(measure))
-    }
-
-    /// A cell of a table.
-    pub(super) fn text(&self, measure: &Measure) -> String {
-        let values = self.values(measure);
-        let Some(spread) = Spread::of(&values) else {
-            return "–".to_owned();
-        };
-        let text = text(&spread, measure.decimals);
-        match values.len() {
-            all if all == self.count() => text,
-            some => format!("{text} (n = {some})"),
-        }
-    }
-
+impl Group<'_> {
     /// The mean over the runs of a number at each epoch that was measured.
     pub(super) fn curve(&self, value: impl Fn(&Epoch) -> Option<f64>) -> Vec<(f64, f64)> {
-        let mut epochs: Vec<&Epoch> = self.runs().flat_map(|run| &run.measured.epochs).collect();
-        epochs.sort_by_key(|epoch| epoch.epoch);
-        let same = epochs.chunk_by(|a, b| a.epoch == b.epoch);
-        let point = |same: &[&Epoch]| {
-            let values: Vec<f64> = same.iter().copied().filter_map(&value).collect();
-            let at = same.first()?.epoch as f64;
-            Some((at, Spread::of(&values)?.mean))
-        };
-        same.filter_map(point).collect()
-    }
-}
-
-/// `mean ± deviation`, or the mean alone where there is no deviation.
-pub(super) fn text(spread: &Spread, decimals: usize) -> String {
-    match spread.deviation {
-        Some(deviation) => format!("{:.decimals$} ± {deviation:.decimals$}", spread.mean),
-        None => format!("{:.decimals$}", spread.mean),
+        let epochs = self.runs().flat_map(|run| &run.measured.epochs);
+        curve(epochs.map(|epoch| (epoch.epoch, value(epoch))))
     }
 }
 
@@ -223,14 +129,14 @@ pub(super) static COSTS: [Measure; 5] = [
 
 /// The measure of this key.
 pub(super) fn measure(key: &str) -> &'static Measure {
-    let mut all = RESULTS.iter().chain(&COSTS);
-    all.find(|measure| measure.key == key)
-        .expect("keys in this program name measures")
+    group::measure([&RESULTS[..], &COSTS[..]], key)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::study::collapse::record::Record;
+    use crate::commands::study::collapse::setup::Model;
 
     #[test]
     fn runs_are_compared_with_the_explicit_run_of_their_seed() {
@@ -244,7 +150,7 @@ mod tests {
         let groups = groups(&records);
         let names: Vec<String> = groups
             .iter()
-            .map(|group| format!("{} {}", group.classes, group.model.name()))
+            .map(|group| format!("{} {}", group.kind.classes, group.kind.model.name()))
             .collect();
         assert_eq!(names, ["balanced deq", "k3-r10 explicit", "k3-r10 deq"]);
         let deq = &groups[2];

@@ -1,10 +1,10 @@
 //! The numbers as tables.
 
-use super::record::Record;
+use super::record::{Kind, Record};
 use super::setup::{DataSet, Model};
 use super::summary::{COSTS, Group, Measure, RESULTS, groups, measure};
 use super::verdict;
-use crate::commands::train::Spread;
+use crate::commands::study::group::{self, grid};
 use crate::output::Grid;
 
 /// What the study is about.
@@ -32,12 +32,12 @@ pub(super) fn sections(records: &[Record]) -> Vec<Section> {
 }
 
 fn section(groups: &[Group<'_>], data: DataSet) -> Option<Section> {
-    let own = move || groups.iter().filter(move |group| group.data == data);
+    let own = move || groups.iter().filter(move |group| group.kind.data == data);
     let pairs: Vec<&Group<'_>> = own()
-        .filter(|group| !group.model.is_of_classifiers())
+        .filter(|group| !group.kind.model.is_of_classifiers())
         .collect();
     let classifiers: Vec<&Group<'_>> = own()
-        .filter(|group| group.model.is_of_classifiers())
+        .filter(|group| group.kind.model.is_of_classifiers())
         .collect();
     let first = own().flat_map(|group| group.runs()).next()?;
     let costs: Vec<&Measure> = COSTS.iter().collect();
@@ -55,13 +55,13 @@ fn section(groups: &[Group<'_>], data: DataSet) -> Option<Section> {
     let mut settings = Vec::new();
     if !pairs.is_empty() {
         let results: Vec<&Measure> = RESULTS.iter().collect();
-        grids.push(grid("classes, network", &pairs, &results));
-        grids.push(grid("classes, network", &pairs, &costs));
+        grids.push(grid("classes, network", &pairs, name, &results));
+        grids.push(grid("classes, network", &pairs, name, &costs));
         settings.push(setting(&pairs)?);
     }
     if !classifiers.is_empty() {
         let heads: Vec<&Measure> = heads.into_iter().map(measure).collect();
-        grids.push(grid("classifier", &classifiers, &heads));
+        grids.push(grid("classifier", &classifiers, name, &heads));
         settings.push(format!("Classifiers: {}", setting(&classifiers)?));
     }
     Some(Section {
@@ -76,33 +76,15 @@ fn section(groups: &[Group<'_>], data: DataSet) -> Option<Section> {
 fn setting(groups: &[&Group<'_>]) -> Option<String> {
     let run = groups.iter().flat_map(|group| group.runs()).next()?;
     let settings = &run.settings;
-    Some(format!(
-        "Scale {}: {}; {} build on {}.",
-        settings.scale.name(),
-        settings.setup.describe(),
-        settings.build,
-        settings.device
-    ))
-}
-
-/// A row for each group with these measures.
-fn grid(first: &str, groups: &[&Group<'_>], measures: &[&Measure]) -> Grid {
-    let titles = measures.iter().map(|measure| measure.title);
-    let mut grid = Grid::new([first, "runs"].into_iter().chain(titles));
-    for group in groups {
-        let mut row = vec![name(group), group.count().to_string()];
-        row.extend(measures.iter().map(|measure| group.text(measure)));
-        grid.push(row);
-    }
-    grid
+    Some(settings.head.describe(&settings.setup.describe()))
 }
 
 /// What a group is called in a table.
 pub(super) fn name(group: &Group<'_>) -> String {
     let run = group.runs().next();
     let features = run.map_or(0, |run| run.settings.setup.network.features);
-    let classes = group.classes.title();
-    match group.model {
+    let classes = group.kind.classes.title();
+    match group.kind.model {
         Model::Explicit => format!("{classes}, explicit"),
         Model::Deq => format!("{classes}, DEQ"),
         Model::Wide => format!("learned, d = {features}"),
@@ -146,35 +128,13 @@ pub(super) fn markdown(records: &[Record]) -> String {
 
 /// The numbers as CSV: mean, deviation and count of each measure.
 pub(super) fn csv(records: &[Record]) -> String {
-    let measures = || RESULTS.iter().chain(&COSTS);
-    let columns = measures()
-        .flat_map(|measure| ["mean", "sd", "n"].map(|part| format!("{}_{part}", measure.key)));
-    let header = ["data", "classes", "model", "runs"].map(str::to_owned);
-    let mut lines = Grid::new(header.into_iter().chain(columns));
-    for group in groups(records) {
-        let mut line = vec![
-            group.data.name().to_owned(),
-            group.classes.to_string(),
-            group.model.name().to_owned(),
-            group.count().to_string(),
-        ];
-        for measure in measures() {
-            line.extend(numbers(&group.values(measure)));
-        }
-        lines.push(line);
-    }
-    lines.csv()
-}
-
-/// Empty where there is no number.
-fn numbers(values: &[f64]) -> [String; 3] {
-    let spread = Spread::of(values);
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    [
-        number(spread.map(|spread| spread.mean)),
-        number(spread.and_then(|spread| spread.deviation)),
-        values.len().to_string(),
-    ]
+    let names = |kind: Kind| {
+        let (data, model) = (kind.data.name(), kind.model.name());
+        [data.to_owned(), kind.classes.to_string(), model.to_owned()]
+    };
+    let headings = ["data", "classes", "model"];
+    let measures = [&RESULTS[..], &COSTS[..]];
+    group::csv(headings, &groups(records), names, measures)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use deq_collapse::{Objective, train_loss};
@@ -13,6 +13,7 @@ use super::measure::measure;
 use super::record::{Measured, Settings};
 use crate::commands::interrupt;
 use crate::commands::memory::{MemoryKind, Meter};
+use crate::commands::study::log::{Log, wait};
 use crate::commands::study::progress::Progress;
 
 /// Trains and measures; `None` if Ctrl-C came before the end.
@@ -74,57 +75,38 @@ pub(super) fn train(
             measured.pictures = pictures;
         }
         if diverged_at.is_some() {
-            progress.skip(setup.steps().saturating_sub(log.step_ms.len()));
+            progress.skip(setup.steps().saturating_sub(log.steps()));
             break;
         }
     }
     Ok(Some(Measured {
         diverged_at,
-        step_ms: log.median(),
-        training_seconds: log.step_ms.iter().sum::<f64>() / 1e3,
+        step_ms: log.median_ms(),
+        training_seconds: log.seconds(),
         peak_bytes: log.peak_bytes,
         ..measured
     }))
-}
-
-/// Until the device has done all that it was given.
-fn wait(device: &Device) -> Result<()> {
-    let synced = device.sync();
-    synced.map_err(|error| anyhow!("the device failed: {error}"))
-}
-
-/// What each step measured.
-#[derive(Default)]
-struct Log {
-    step_ms: Vec<f64>,
-    peak_bytes: Option<u64>,
-}
-
-impl Log {
-    fn add(&mut self, started: Instant, peak: u64) {
-        self.step_ms.push(started.elapsed().as_secs_f64() * 1e3);
-        self.peak_bytes = self.peak_bytes.max(Some(peak));
-    }
-
-    fn median(&self) -> Option<f64> {
-        let mut sorted = self.step_ms.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::study::collapse::data::Pools;
+    use crate::commands::study::collapse::record::Kind;
     use crate::commands::study::collapse::setup::{DataSet, Model};
     use crate::commands::study::scale::Scale;
+    use crate::commands::study::settings::Head;
 
     fn settings(model: Model) -> Settings {
         let name = deq::devices::compiled()[0].name();
         let device = name.parse().expect("a device");
         let classes = "k3-r10".parse().expect("a setting");
-        Settings::new(Scale::Smoke, (DataSet::Shapes, classes, model), 4, device)
+        let kind = Kind {
+            data: DataSet::Shapes,
+            classes,
+            model,
+        };
+        Settings::new(&Head::new(Scale::Smoke, device), kind, 4)
     }
 
     fn run(settings: &Settings) -> Measured {

@@ -1,10 +1,9 @@
 //! Whether the papers' claims show, in plain sentences.
 
-use super::record::Epoch;
+use super::record::{Epoch, Kind};
 use super::setting::Setting;
 use super::setup::{DataSet, Model};
-use super::summary::{Group, measure, text};
-use crate::commands::train::Spread;
+use super::summary::{Group, measure};
 
 /// A sentence for each claim on a data set that its runs can tell something about.
 pub(super) fn sentences(groups: &[Group<'_>], data: DataSet) -> Vec<String> {
@@ -23,8 +22,12 @@ fn find<'a, 'b>(
     classes: Setting,
     model: Model,
 ) -> Option<&'b Group<'a>> {
-    let mut groups = groups.iter();
-    groups.find(|group| (group.data, group.classes, group.model) == (data, classes, model))
+    let kind = Kind {
+        data,
+        classes,
+        model,
+    };
+    groups.iter().find(|group| group.kind == kind)
 }
 
 /// Balanced: DEQs collapse as explicit networks do.
@@ -60,10 +63,11 @@ fn pairs<'a, 'b>(
     data: DataSet,
 ) -> impl Iterator<Item = (&'b Group<'a>, &'b Group<'a>)> {
     let deqs = groups.iter().filter(move |group| {
-        group.data == data && group.model == Model::Deq && group.classes != Setting::Balanced
+        let kind = group.kind;
+        kind.data == data && kind.model == Model::Deq && kind.classes != Setting::Balanced
     });
     deqs.filter_map(move |deq| {
-        let explicit = find(groups, data, deq.classes, Model::Explicit)?;
+        let explicit = find(groups, data, deq.kind.classes, Model::Explicit)?;
         Some((explicit, deq))
     })
 }
@@ -103,7 +107,7 @@ fn accuracy(groups: &[Group<'_>], data: DataSet) -> Option<String> {
             .is_some_and(|spread| gain.mean.abs() > spread);
         better += usize::from(clear && gain.mean > 0.0);
         worse += usize::from(clear && gain.mean < 0.0);
-        differences.push(format!("{}: {}", deq.classes.title(), text(&gain, 2)));
+        differences.push(format!("{}: {}", deq.kind.classes.title(), gain.text(2)));
     }
     if all == 0 {
         return None;
@@ -127,8 +131,8 @@ fn classifier(groups: &[Group<'_>], data: DataSet) -> Option<String> {
         Some(run.settings.setup.network.features)
     };
     let deviation = |group: &Group<'_>| {
-        let values = group.values(measure("test_accuracy_percent"));
-        Spread::of(&values).and_then(|spread| spread.deviation)
+        let accuracy = group.spread(measure("test_accuracy_percent"));
+        accuracy.and_then(|spread| spread.deviation)
     };
     let noise = match (deviation(wide), deviation(etf)) {
         (Some(a), Some(b)) => format!("the seeds' deviations are {a:.2} and {b:.2}"),

@@ -6,7 +6,6 @@
 mod alignment;
 mod classifier;
 mod data;
-mod display;
 mod fully_connected;
 mod methods;
 mod one;
@@ -25,22 +24,22 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Device;
 use deq::devices::DeviceName;
 
 use self::data::Data;
-use self::display::Display;
 use self::methods::Method;
 pub(crate) use self::one::One;
 #[cfg(test)]
 pub(crate) use self::one::published_figures;
-use self::record::{Record, Settings};
+use self::record::{Kind, Measured, Record, Settings};
 use self::scale::{Model, Scale};
 use super::folder::Folder;
 use super::images::data_dir;
-use crate::commands::interrupt;
-use crate::commands::say;
+use super::progress::{Progress, outcome};
+use super::runner::{self, Study, chosen};
+use super::settings::Head;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -71,118 +70,83 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let source = data_dir(arguments.scale, arguments.data_dir.as_deref())?;
-    let device = arguments.device.open()?;
-    let folder = Folder::open(&arguments.out())?;
-    let mut records: Vec<Record> =
-        folder.records(|run: &Settings| arguments.settings(run.model, run.method, run.seed))?;
-    let mut todo = arguments.plan();
-    let planned = todo.len();
-    todo.retain(|run| {
-        !records
-            .iter()
-            .any(|record| record.settings.name() == run.name())
-    });
-    interrupt::listen()?;
-    eprintln!(
-        "{planned} runs, {} of them done; writing to {}",
-        planned - todo.len(),
-        folder.path().display()
-    );
-
-    let complete = train(&todo, source.as_deref(), &device, &folder, &mut records)?;
-    if !records.is_empty() {
-        report(&folder, &records)?;
-    }
-    if !complete {
-        eprintln!("interrupted: the same command goes on with what is missing");
-        return Ok(ExitCode::FAILURE);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Makes the missing runs; false if Ctrl-C came before the end.
-fn train(
-    todo: &[Settings],
-    source: Option<&Path>,
-    device: &Device,
-    folder: &Folder,
-    records: &mut Vec<Record>,
-) -> Result<bool> {
-    let mut data = BTreeMap::new();
-    for settings in todo {
-        if let Entry::Vacant(entry) = data.entry(settings.model) {
-            entry.insert(Data::load(&settings.setup, source)?);
-        }
-    }
-    let steps = todo.iter().map(|settings| settings.setup.steps).sum();
-    let display = Display::new(todo.len(), steps)?;
-    for (index, settings) in todo.iter().enumerate() {
-        display.begin(index + 1, settings);
-        let data = &data[&settings.model];
-        let measured = train::train(settings, data, device, &display)
-            .with_context(|| format!("the run {} failed", settings.name()))?;
-        let Some(measured) = measured else {
-            display.finish();
-            return Ok(false);
-        };
-        display.end(index + 1, settings, &measured);
-        let record = Record {
-            settings: settings.clone(),
-            measured,
-        };
-        folder.save(&record)?;
-        records.push(record);
-    }
-    display.finish();
-    Ok(true)
-}
-
-/// Writes tables, plots and the page, and prints the tables.
-fn report(folder: &Folder, records: &[Record]) -> Result<()> {
-    let text = table::markdown(records);
-    folder.write("table.md", &text)?;
-    folder.write("table.csv", &table::csv(records))?;
-    let plots = plots::draw(records)?;
-    for plot in &plots {
-        folder.write(&format!("{}.svg", plot.name), &plot.svg)?;
-    }
-    folder.write("report.html", &page::html(records, &plots))?;
-    say(&text)?;
-    say(format_args!(
-        "wrote {}",
-        folder.path().join("report.html").display()
-    ))
+    let study = EfficientTraining::new(source.as_deref());
+    let (scale, device) = (arguments.scale, arguments.device);
+    let out = arguments.out.as_deref();
+    runner::run(study, arguments.plan(), scale, device, out)
 }
 
 impl Arguments {
-    fn out(&self) -> PathBuf {
-        let default = || PathBuf::from(format!("runs/efficient-training-{}", self.scale.name()));
-        self.out.clone().unwrap_or_else(default)
-    }
-
-    fn settings(&self, model: Model, method: Method, seed: u64) -> Settings {
-        Settings::new(self.scale, model, method, seed, self.device)
-    }
-
     /// All runs that were asked for. Seeds come last, so that a study that is stopped early has
     /// all methods of the first ones.
     fn plan(&self) -> Vec<Settings> {
-        let models = || {
-            let chosen = |model: &Model| self.models.is_empty() || self.models.contains(model);
-            Model::ALL.into_iter().filter(chosen)
-        };
-        let methods = || {
-            let chosen = |method: &Method| self.methods.is_empty() || self.methods.contains(method);
-            Method::ALL.into_iter().filter(chosen)
-        };
+        let head = Head::new(self.scale, self.device);
+        let models = chosen(&Model::ALL, &self.models);
+        let methods = chosen(&Method::ALL, &self.methods);
         let mut plan = Vec::new();
         for seed in 0..self.seeds.unwrap_or(self.scale.seeds()) {
-            for model in models() {
-                for method in methods() {
-                    plan.push(self.settings(model, method, seed));
+            for &model in &models {
+                for &method in &methods {
+                    plan.push(Settings::new(&head, Kind { model, method }, seed));
                 }
             }
         }
         plan
+    }
+}
+
+/// The study, with the data of the models that it trains.
+struct EfficientTraining<'a> {
+    /// The folder that holds the data sets.
+    source: Option<&'a Path>,
+    data: BTreeMap<Model, Data>,
+}
+
+impl<'a> EfficientTraining<'a> {
+    fn new(source: Option<&'a Path>) -> Self {
+        Self {
+            source,
+            data: BTreeMap::new(),
+        }
+    }
+}
+
+impl Study for EfficientTraining<'_> {
+    type Settings = Settings;
+    type Measured = Measured;
+
+    const NAME: &'static str = "efficient-training";
+
+    fn prepare(&mut self, todo: &[Settings]) -> Result<()> {
+        for settings in todo {
+            if let Entry::Vacant(entry) = self.data.entry(settings.model) {
+                entry.insert(Data::load(&settings.setup, self.source)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn make(
+        &mut self,
+        settings: &Settings,
+        device: &Device,
+        progress: &Progress,
+    ) -> Result<Option<Measured>> {
+        train::train(settings, &self.data[&settings.model], device, progress)
+    }
+
+    fn line(record: &Record) -> String {
+        let measured = &record.measured;
+        let diverged = measured.diverged_at.map(|step| format!("step {step}"));
+        outcome(measured.test_accuracy, measured.training_seconds, diverged)
+    }
+
+    fn report(folder: &Folder, records: &[Record]) -> Result<()> {
+        let plots = plots::draw(records)?;
+        folder.write("table.csv", &table::csv(records))?;
+        for plot in &plots {
+            folder.write(&format!("{}.svg", plot.name), &plot.svg)?;
+        }
+        folder.report(&table::markdown(records), &page::html(records, &plots))
     }
 }

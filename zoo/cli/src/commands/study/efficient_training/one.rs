@@ -2,20 +2,19 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 use clap::ValueEnum;
 use deq::devices::DeviceName;
 
-use super::record::{Record, Settings};
+use super::EfficientTraining;
+use super::record::{Kind, Settings};
 use crate::commands::study::Values;
-use crate::commands::study::folder::Folder;
+use crate::commands::study::runner;
+use crate::commands::study::settings::{Head, Run};
 
 /// One model, trained with one method from one seed.
-pub(crate) struct One {
-    settings: Settings,
-    device: DeviceName,
-}
+pub(crate) struct One(Settings);
 
 impl One {
     /// What a run measures.
@@ -34,21 +33,22 @@ impl One {
         seed: u64,
         device: DeviceName,
     ) -> Result<Self> {
-        let (scale, model) = (named("scale", scale)?, named("model", model)?);
-        Ok(Self {
-            settings: Settings::new(scale, model, named("method", method)?, seed, device),
-            device,
-        })
+        let head = Head::new(named("scale", scale)?, device);
+        let kind = Kind {
+            model: named("model", model)?,
+            method: named("method", method)?,
+        };
+        Ok(Self(Settings::new(&head, kind, seed)))
     }
 
     /// All its settings, as JSON.
     pub(crate) fn request(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(&self.settings)?)
+        Ok(serde_json::to_string_pretty(&self.0)?)
     }
 
     /// Steps of the optimiser.
     pub(crate) fn steps(&self) -> usize {
-        self.settings.setup.steps
+        self.0.steps()
     }
 
     /// Makes it in the study's folder, unless it is there, and returns what it measured; `None` if
@@ -59,21 +59,10 @@ impl One {
         device: &Device,
         folder: &Path,
     ) -> Result<Option<Values>> {
-        let folder = Folder::open(folder)?;
-        let name = self.settings.name();
-        let mut records: Vec<Record> = folder.records(|run: &Settings| {
-            let own = &self.settings;
-            Settings::new(own.scale, run.model, run.method, run.seed, self.device)
-        })?;
-        if !records.iter().any(|record| record.settings.name() == name) {
-            let todo = std::slice::from_ref(&self.settings);
-            if !super::train(todo, source, device, &folder, &mut records)? {
-                return Ok(None);
-            }
-        }
-        let mut records = records.into_iter();
-        let record = records.find(|record| record.settings.name() == name);
-        let measured = record.context("a run that was made has a record")?.measured;
+        let study = EfficientTraining::new(source);
+        let Some(measured) = runner::one(study, &self.0, device, folder)? else {
+            return Ok(None);
+        };
         let values = [
             Some(measured.test_accuracy),
             measured.forward_ms,

@@ -1,15 +1,14 @@
 //! The plots, as SVG.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use plotters::prelude::*;
 
 use super::methods::Method;
 use super::record::Record;
 use super::scale::Model;
-use super::statistics::{Spread, mean};
 use super::summary::{Group, groups, measure};
+use crate::commands::study::group;
+use crate::commands::train::Spread;
 use crate::output::{Area, Axis, Drawn, Frame, LinePlot, PALETTE, Plot, Scale, Series, sketch};
 
 /// The same in all plots.
@@ -50,7 +49,7 @@ pub(super) fn draw(records: &[Record]) -> Result<Vec<Plot>> {
 fn cosine(groups: &[Group<'_>], name: &str, title: &str) -> Result<Plot> {
     // A curve without points stands for a method without runs, so that colours stay the same.
     let series = Method::ALL.iter().map(|method| {
-        let group = groups.iter().find(|group| group.method == *method);
+        let group = groups.iter().find(|group| group.kind.method == *method);
         Series {
             name: method.title().to_owned(),
             points: group.map(curve).unwrap_or_default(),
@@ -68,16 +67,8 @@ fn cosine(groups: &[Group<'_>], name: &str, title: &str) -> Result<Plot> {
 }
 
 fn curve(group: &Group<'_>) -> Vec<(f64, f64)> {
-    let mut at: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    for probe in group.runs().flat_map(|run| &run.measured.probes) {
-        if let Some(cosine) = probe.cosine {
-            at.entry(probe.step).or_default().push(cosine);
-        }
-    }
-    let points = at.into_iter();
-    points
-        .filter_map(|(step, cosines)| Some((step as f64, mean(&cosines)?)))
-        .collect()
+    let probes = group.runs().flat_map(|run| &run.measured.probes);
+    group::curve(probes.map(|probe| (probe.step, probe.cosine)))
 }
 
 /// A point with bars of one deviation to each side for each method.
@@ -85,7 +76,7 @@ fn accuracy(groups: &[Group<'_>], name: &str, title: &str) -> Result<Plot> {
     let point = |group: &Group<'_>| -> Option<(Method, Spread, Spread)> {
         let time = group.spread(measure("step_ms"))?;
         Some((
-            group.method,
+            group.kind.method,
             time,
             group.spread(measure("test_accuracy_percent"))?,
         ))
@@ -131,7 +122,7 @@ fn time(groups: &[Group<'_>], name: &str, title: &str) -> Result<Plot> {
     let bar = |group: &Group<'_>| -> Option<(Method, f64, f64)> {
         let forward = group.spread(measure("forward_ms"))?.mean;
         Some((
-            group.method,
+            group.kind.method,
             forward,
             group.spread(measure("backward_ms"))?.mean,
         ))
@@ -203,8 +194,9 @@ mod tests {
         records[1].measured.probes[0].cosine = Some(0.4);
         records[1].measured.probes[1].cosine = None;
         let groups = groups(&records, model);
-        let reuse = groups.iter().find(|group| group.method == Method::Reuse);
-        let [first, second] = curve(reuse.expect("a group"))[..] else {
+        let is_reuse = |group: &&Group<'_>| group.kind.method == Method::Reuse;
+        let reuse = groups.iter().find(is_reuse).expect("a group");
+        let [first, second] = curve(reuse)[..] else {
             panic!("two steps were compared");
         };
         assert_eq!((first.0, second), (1.0, (2.0, 0.6)));

@@ -1,25 +1,22 @@
 //! What a run depends on, and what it measured.
 
-use deq::devices::DeviceName;
 use deq::implicit::DeqConfig;
 use serde::{Deserialize, Serialize};
 
 use super::alignment::Probe;
 use super::methods::{Method, exact_layer};
-use super::scale::{Model, Scale, Setup};
+use super::scale::{Model, Setup};
 use crate::commands::memory::MemoryKind;
-use crate::commands::study::folder::Run;
+use crate::commands::study::folder;
+use crate::commands::study::group::Seeded;
+use crate::commands::study::settings::{Head, Run};
 
 /// Everything a run depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
-    /// The program's version.
-    pub(super) version: String,
-    /// `debug` or `release`: times of one do not compare with those of the other.
-    pub(super) build: String,
-    pub(super) device: String,
-    pub(super) scale: Scale,
+    #[serde(flatten)]
+    pub(super) head: Head,
     pub(super) model: Model,
     pub(super) method: Method,
     /// Seeds the initial weights and the order of the images.
@@ -64,33 +61,22 @@ pub(super) struct Measured {
     pub(super) probes: Vec<Probe>,
 }
 
-/// A finished run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Record {
-    pub(super) settings: Settings,
-    pub(super) measured: Measured,
+/// What is trained, whatever the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind {
+    pub(super) model: Model,
+    pub(super) method: Method,
 }
 
+/// A finished run.
+pub(super) type Record = folder::Record<Settings, Measured>;
+
 impl Settings {
-    pub(super) fn new(
-        scale: Scale,
-        model: Model,
-        method: Method,
-        seed: u64,
-        device: DeviceName,
-    ) -> Self {
-        let setup = scale.setup(model);
-        let build = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
+    pub(super) fn new(head: &Head, kind: Kind, seed: u64) -> Self {
+        let Kind { model, method } = kind;
+        let setup = head.scale.setup(model);
         Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            build: build.to_owned(),
-            device: device.to_string(),
-            scale,
+            head: head.clone(),
             model,
             method,
             seed,
@@ -99,25 +85,47 @@ impl Settings {
             setup,
         }
     }
-
-    /// What the run's file is called.
-    pub(super) fn name(&self) -> String {
-        let (model, method) = (self.model.name(), self.method.name());
-        format!("{model}-{method}-seed{}", self.seed)
-    }
 }
 
-impl Run for Record {
-    type Settings = Settings;
-
-    const FIRST: &'static [&'static str] = &["version", "build", "device", "scale", "setup"];
-
-    fn settings(&self) -> &Settings {
-        &self.settings
+impl Run for Settings {
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn name(&self) -> String {
-        self.settings.name()
+        let (model, method) = (self.model.name(), self.method.name());
+        format!("{model}-{method}-seed{}", self.seed)
+    }
+
+    fn steps(&self) -> usize {
+        self.setup.steps
+    }
+
+    fn again(&self, head: &Head) -> Self {
+        Self::new(head, self.kind(), self.seed)
+    }
+}
+
+impl Seeded for Settings {
+    type Kind = Kind;
+
+    fn kind(&self) -> Kind {
+        Kind {
+            model: self.model,
+            method: self.method,
+        }
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// That of the exact gradient.
+    fn reference(kind: Kind) -> Kind {
+        Kind {
+            method: Method::Implicit,
+            ..kind
+        }
     }
 }
 
@@ -125,7 +133,7 @@ impl Run for Record {
 impl Record {
     /// A run on flex with made-up numbers, which follow from the arguments.
     pub(super) fn example(model: Model, method: Method, seed: u64, backward_ms: f64) -> Self {
-        let device = "flex".parse().expect("a device");
+        let kind = Kind { model, method };
         let probe = |step, cosine| Probe {
             step,
             cosine: Some(cosine),
@@ -135,7 +143,7 @@ impl Record {
             exact_adjoint: Some(1e-6),
         };
         Self {
-            settings: Settings::new(Scale::Smoke, model, method, seed, device),
+            settings: Settings::new(&Head::example(), kind, seed),
             measured: Measured {
                 test_accuracy: 0.5 + 0.01 * seed as f64,
                 diverged_at: None,

@@ -1,82 +1,22 @@
 //! Runs with the same model and method, taken together.
 
 use super::methods::Method;
-use super::record::{Measured, Record};
+use super::record::{Kind, Measured, Record, Settings};
 use super::scale::Model;
-use super::statistics::{Spread, mean};
+use super::statistics::mean;
+use crate::commands::study::group;
 
 /// All runs of a model with a method.
-pub(super) struct Group<'a> {
-    pub(super) method: Method,
-    /// Each with the run of the exact gradient from the same seed, if there is one.
-    runs: Vec<(&'a Record, Option<&'a Record>)>,
-}
+pub(super) type Group<'a> = group::Group<'a, Settings, Measured>;
 
 /// A number that a run has, maybe only in comparison with the run of the exact gradient from the
 /// same seed.
-pub(super) struct Measure {
-    /// Its name in the CSV file.
-    pub(super) key: &'static str,
-    /// Its name in tables.
-    pub(super) title: &'static str,
-    pub(super) decimals: usize,
-    value: fn(&Measured, Option<&Measured>) -> Option<f64>,
-}
+pub(super) type Measure = group::Measure<Measured>;
 
 /// The groups of a model, one for each method, in order; those without a run too.
 pub(super) fn groups(records: &[Record], model: Model) -> Vec<Group<'_>> {
-    let group = |method: Method| {
-        let reference = |seed: u64| {
-            let mut exact = runs(records, model, Method::Implicit);
-            exact.find(|record| method != Method::Implicit && record.settings.seed == seed)
-        };
-        Group {
-            method,
-            runs: runs(records, model, method)
-                .map(|record| (record, reference(record.settings.seed)))
-                .collect(),
-        }
-    };
+    let group = |method: Method| Group::of(records, Kind { model, method });
     Method::ALL.into_iter().map(group).collect()
-}
-
-fn runs(records: &[Record], model: Model, method: Method) -> impl Iterator<Item = &Record> {
-    records
-        .iter()
-        .filter(move |record| record.settings.model == model && record.settings.method == method)
-}
-
-impl<'a> Group<'a> {
-    pub(super) fn runs(&self) -> impl Iterator<Item = &'a Record> {
-        self.runs.iter().map(|(record, _)| *record)
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// Mean and deviation over the runs that have this number.
-    pub(super) fn spread(&self, measure: &Measure) -> Option<Spread> {
-        let value = |(run, reference): &(&Record, Option<&Record>)| {
-            (measure.value)(&run.measured, reference.map(|record| &record.measured))
-        };
-        let values: Vec<f64> = self.runs.iter().filter_map(value).collect();
-        Spread::of(&values)
-    }
-
-    /// A cell of a table.
-    pub(super) fn text(&self, measure: &Measure) -> String {
-        if self.runs.is_empty() {
-            return "not measured".to_owned();
-        }
-        match self.spread(measure) {
-            None => "–".to_owned(),
-            Some(spread) if spread.count < self.count() => {
-                format!("{} (n = {})", spread.text(measure.decimals), spread.count)
-            }
-            Some(spread) => spread.text(measure.decimals),
-        }
-    }
 }
 
 fn cosines(run: &Measured) -> Vec<f64> {
@@ -203,9 +143,7 @@ pub(super) static COSTS: [Measure; 9] = [
 
 /// The measure of this key.
 pub(super) fn measure(key: &str) -> &'static Measure {
-    let mut all = RESULTS.iter().chain(&COSTS);
-    all.find(|measure| measure.key == key)
-        .expect("keys in this program name measures")
+    group::measure([&RESULTS[..], &COSTS[..]], key)
 }
 
 #[cfg(test)]

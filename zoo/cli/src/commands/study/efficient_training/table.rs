@@ -2,10 +2,11 @@
 
 use super::methods::Method;
 use super::published::{self, Figure};
-use super::record::Record;
+use super::record::{Kind, Record};
 use super::scale::Model;
-use super::statistics::Spread;
 use super::summary::{COSTS, Group, Measure, RESULTS, groups};
+use crate::commands::study::group;
+use crate::commands::train::Spread;
 use crate::output::Grid;
 
 /// What the numbers are.
@@ -32,13 +33,7 @@ fn section(records: &[Record], model: Model) -> Option<Section> {
     let settings = &first.settings;
     Some(Section {
         title: format!("{} on {}", model.title(), settings.setup.source.title()),
-        setting: format!(
-            "Scale {}: {}; {} build on {}.",
-            settings.scale.name(),
-            settings.setup.describe(),
-            settings.build,
-            settings.device
-        ),
+        setting: settings.head.describe(&settings.setup.describe()),
         grids: [
             results(&groups, model == Model::Convolutional),
             grid(&groups, &COSTS),
@@ -49,17 +44,10 @@ fn section(records: &[Record], model: Model) -> Option<Section> {
 
 /// A row for each method with these measures.
 fn grid(groups: &[Group<'_>], measures: &[Measure]) -> Grid {
-    let titles = measures.iter().map(|measure| measure.title.to_owned());
-    let names = ["method", "runs"].map(str::to_owned);
-    let row = |group: &Group<'_>| -> Vec<String> {
-        let name = [group.method.title().to_owned(), group.count().to_string()];
-        let cells = measures.iter().map(|measure| group.text(measure));
-        name.into_iter().chain(cells).collect()
-    };
-    Grid {
-        header: names.into_iter().chain(titles).collect(),
-        rows: groups.iter().map(row).collect(),
-    }
+    let groups: Vec<&Group<'_>> = groups.iter().collect();
+    let measures: Vec<&Measure> = measures.iter().collect();
+    let name = |group: &Group<'_>| group.kind.method.title().to_owned();
+    group::grid("method", &groups, name, &measures)
 }
 
 /// The results, for the convolutional model with SHINE's figures to the right.
@@ -76,7 +64,7 @@ fn results(groups: &[Group<'_>], published: bool) -> Grid {
     ];
     grid.header.extend(titles.map(str::to_owned));
     for (row, group) in grid.rows.iter_mut().zip(groups) {
-        row.extend(published_cells(published::CIFAR.of(group.method)));
+        row.extend(published_cells(published::CIFAR.of(group.kind.method)));
     }
     grid
 }
@@ -123,7 +111,7 @@ pub(super) fn published_grid(table: &published::Table) -> Grid {
 
 /// What a reader must know about a group's numbers.
 fn notes(group: &Group<'_>) -> Vec<String> {
-    let title = group.method.title();
+    let title = group.kind.method.title();
     let mut notes = Vec::new();
     for run in group.runs() {
         if let Some(step) = run.measured.diverged_at {
@@ -179,37 +167,11 @@ pub(super) fn markdown(records: &[Record]) -> String {
 
 /// The measured numbers as CSV: mean, deviation and count of each measure.
 pub(super) fn csv(records: &[Record]) -> String {
-    let measures = || RESULTS.iter().chain(&COSTS);
-    let columns = measures()
-        .flat_map(|measure| ["mean", "sd", "n"].map(|part| format!("{}_{part}", measure.key)));
-    let header = ["model", "method", "runs"].map(str::to_owned);
-    let mut lines = Grid::new(header.into_iter().chain(columns));
-    for model in Model::ALL {
-        for group in groups(records, model) {
-            let names = [model.name(), group.method.name()].map(str::to_owned);
-            let mut line: Vec<String> = names.into_iter().collect();
-            line.push(group.count().to_string());
-            for measure in measures() {
-                line.extend(numbers(group.spread(measure)));
-            }
-            lines.push(line);
-        }
-    }
-    lines.csv()
-}
-
-/// Empty where there is no number.
-fn numbers(spread: Option<Spread>) -> [String; 3] {
-    match spread {
-        None => [String::new(), String::new(), "0".to_owned()],
-        Some(spread) => [
-            spread.mean.to_string(),
-            spread
-                .deviation
-                .map_or_else(String::new, |value| value.to_string()),
-            spread.count.to_string(),
-        ],
-    }
+    let models = Model::ALL.into_iter();
+    let groups: Vec<Group<'_>> = models.flat_map(|model| groups(records, model)).collect();
+    let names = |kind: Kind| [kind.model.name(), kind.method.name()].map(str::to_owned);
+    let measures = [&RESULTS[..], &COSTS[..]];
+    group::csv(["model", "method"], &groups, names, measures)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use deq::implicit::Deq;
@@ -11,7 +11,6 @@ use deq::solvers::SolveStats;
 use super::alignment::probe;
 use super::classifier::Classifier;
 use super::data::{Batch, Data};
-use super::display::Display;
 use super::fully_connected::FullyConnected;
 use super::record::{Measured, Settings};
 use super::scale::Network;
@@ -19,20 +18,22 @@ use super::statistics::{mean, median};
 use super::two_scale::TwoScale;
 use crate::commands::interrupt;
 use crate::commands::memory::{MemoryKind, Meter};
+use crate::commands::study::log::wait;
+use crate::commands::study::progress::Progress;
 
 /// Trains and measures; `None` if Ctrl-C came before the end.
 pub(super) fn train(
     settings: &Settings,
     data: &Data,
     device: &Device,
-    display: &Display,
+    progress: &Progress,
 ) -> Result<Option<Measured>> {
     // What earlier runs left in a pool must not count for this one.
     device.memory_cleanup();
     let training = Training {
         settings,
         data,
-        display,
+        progress,
         plain: device.clone(),
         autodiff: device.clone().autodiff(),
         layer: settings.layer.init()?,
@@ -55,7 +56,7 @@ pub(super) fn train(
 struct Training<'a> {
     settings: &'a Settings,
     data: &'a Data,
-    display: &'a Display,
+    progress: &'a Progress,
     plain: Device,
     autodiff: Device,
     layer: Deq,
@@ -74,6 +75,14 @@ struct Log {
     forward_converged: Vec<f64>,
     adjoint_converged: Vec<f64>,
     peak_bytes: Option<u64>,
+}
+
+impl Log {
+    /// The last loss, for progress.
+    fn last(&self) -> String {
+        let loss = self.losses.last();
+        loss.map_or_else(String::new, |loss| format!("loss {loss:.3}"))
+    }
 }
 
 impl Training<'_> {
@@ -101,10 +110,10 @@ impl Training<'_> {
                     break;
                 }
             }
-            self.display.step(log.losses.last().copied());
+            self.progress.step(log.last());
         }
         if diverged_at.is_some() {
-            self.display.skip(setup.steps - log.losses.len());
+            self.progress.skip(setup.steps - log.losses.len());
         }
         let test_accuracy = self.test_accuracy(&model)?;
         let all_ms = [&log.forward_ms, &log.backward_ms, &log.update_ms];
@@ -138,7 +147,7 @@ impl Training<'_> {
         let started = Instant::now();
         let output = model.forward(batch.images.clone(), &self.layer)?;
         let loss = batch.loss(output.logits.clone());
-        self.wait()?;
+        wait(&self.plain)?;
         let forward_ms = milliseconds(started);
         let value: f64 = loss.clone().into_scalar();
         if !value.is_finite() {
@@ -147,7 +156,7 @@ impl Training<'_> {
 
         let started = Instant::now();
         let gradients = loss.backward();
-        self.wait()?;
+        wait(&self.plain)?;
         let backward_ms = milliseconds(started);
         let peak = meter.peak();
 
@@ -169,7 +178,7 @@ impl Training<'_> {
         let started = Instant::now();
         let gradients = GradientsParams::from_grads(gradients, &model);
         let updated = adam.step(self.settings.setup.learning_rate, model, gradients);
-        self.wait()?;
+        wait(&self.plain)?;
         log.update_ms.push(milliseconds(started));
         Ok(Some(updated))
     }
@@ -186,12 +195,6 @@ impl Training<'_> {
             images += count;
         }
         Ok(correct as f64 / images as f64)
-    }
-
-    /// Until the device has done all that it was given.
-    fn wait(&self) -> Result<()> {
-        let synced = self.plain.sync();
-        synced.map_err(|error| anyhow!("the device failed: {error}"))
     }
 }
 
@@ -243,7 +246,9 @@ impl<'a> Order<'a> {
 mod tests {
     use super::*;
     use crate::commands::study::efficient_training::methods::Method;
+    use crate::commands::study::efficient_training::record::Kind;
     use crate::commands::study::efficient_training::scale::{Model, Scale};
+    use crate::commands::study::settings::Head;
 
     #[test]
     fn every_pass_sees_an_image_at_most_once() {
@@ -267,13 +272,15 @@ mod tests {
     fn runs_share_their_start_and_are_repeatable() {
         let device_name = deq::devices::compiled()[0].name();
         let device = deq::devices::parse(device_name).expect("compiled in");
-        let display = Display::hidden();
+        let progress = Progress::hidden();
         let run = |method| {
             let name = device_name.parse().expect("a device");
-            let mut settings = Settings::new(Scale::Smoke, Model::FullyConnected, method, 5, name);
+            let model = Model::FullyConnected;
+            let head = Head::new(Scale::Smoke, name);
+            let mut settings = Settings::new(&head, Kind { model, method }, 5);
             settings.setup.steps = 2;
             let data = Data::load(&settings.setup, None).expect("built-in shapes");
-            let measured = train(&settings, &data, &device, &display).expect("a run");
+            let measured = train(&settings, &data, &device, &progress).expect("a run");
             measured.expect("nobody interrupts")
         };
         let [implicit, again, reuse] = [Method::Implicit, Method::Implicit, Method::Reuse].map(run);

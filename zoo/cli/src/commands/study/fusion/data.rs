@@ -74,7 +74,9 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::study::fusion::record::Kind;
     use crate::commands::study::scale::Scale;
+    use crate::commands::study::settings::Head;
     use crate::commands::train::fusion::Method;
 
     fn settings(data: DataSet, method: Method, seed: u64) -> Settings {
@@ -83,7 +85,8 @@ mod tests {
             DataSet::Generated => Scale::Smoke,
             _ => Scale::Small,
         };
-        Settings::new(scale, (data, method), seed, device)
+        let head = Head::new(scale, device);
+        Settings::new(&head, Kind { data, method }, seed)
     }
 
     #[test]

@@ -26,14 +26,15 @@ use deq::devices::DeviceName;
 
 use self::data::Pools;
 pub(crate) use self::one::One;
-use self::record::{Record, Settings};
+use self::record::{Kind, Measured, Record, Settings};
 use self::setup::{DataSet, data_sets};
 use super::folder::Folder;
-use super::progress::Progress;
+use super::progress::{Progress, outcome};
+use super::runner::{self, Study, chosen};
 use super::scale::Scale;
+use super::settings::Head;
 use crate::commands::train::fusion::Method;
 use crate::commands::train::given;
-use crate::commands::{interrupt, say};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -64,123 +65,17 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut todo = arguments.plan()?;
-    let source = arguments.source(&todo)?;
-    let device = arguments.device.open()?;
-    let folder = Folder::open(&arguments.out())?;
-    let mut records: Vec<Record> =
-        folder.records(|run: &Settings| arguments.settings((run.data, run.method), run.seed))?;
-    let planned = todo.len();
-    todo.retain(|run| {
-        !records
-            .iter()
-            .any(|record| record.settings.name() == run.name())
-    });
-    interrupt::listen()?;
-    eprintln!(
-        "{planned} runs, {} of them done; writing to {}",
-        planned - todo.len(),
-        folder.path().display()
-    );
-
-    let complete = train_all(&todo, source.as_deref(), &device, &folder, &mut records)?;
-    if !records.is_empty() {
-        report(&folder, &records)?;
-    }
-    if !complete {
-        eprintln!("interrupted: the same command goes on with what is missing");
-        return Ok(ExitCode::FAILURE);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Makes the missing runs; false if Ctrl-C came before the end.
-fn train_all(
-    todo: &[Settings],
-    source: Option<&Path>,
-    device: &Device,
-    folder: &Folder,
-    records: &mut Vec<Record>,
-) -> Result<bool> {
-    let mut pools = Pools::new(source);
-    // What cannot be read or does not fit is told before any training.
-    let mut seen = BTreeSet::new();
-    for settings in todo {
-        if seen.insert(settings.data) {
-            pools.data(settings)?;
-        }
-    }
-    let steps = todo.iter().map(|settings| settings.setup.epochs).sum();
-    let progress = Progress::new(todo.len(), steps)?;
-    for (index, settings) in todo.iter().enumerate() {
-        let name = settings.name();
-        progress.begin(index + 1, &name);
-        let data = pools.data(settings)?;
-        let measured = train::train(settings, &data, device, &progress)
-            .with_context(|| format!("the run {name} failed"))?;
-        let Some(measured) = measured else {
-            progress.finish();
-            return Ok(false);
-        };
-        let record = Record {
-            settings: settings.clone(),
-            measured,
-        };
-        progress.end(index + 1, &name, &record.line());
-        folder.save(&record)?;
-        records.push(record);
-    }
-    progress.finish();
-    Ok(true)
-}
-
-impl Record {
-    /// What came out, for a line of progress.
-    fn line(&self) -> String {
-        let measured = &self.measured;
-        let accuracy = 100.0 * measured.test.accuracy.unwrap_or(0.0);
-        let how = match measured.diverged_at {
-            Some(epoch) => format!(", loss not finite at epoch {epoch}"),
-            None => String::new(),
-        };
-        format!(
-            "{accuracy:.1} % in {:.1} s of training{how}",
-            measured.training_seconds
-        )
-    }
-}
-
-/// Writes tables, plots and the page, and prints the tables.
-fn report(folder: &Folder, records: &[Record]) -> Result<()> {
-    let text = table::markdown(records);
-    folder.write("table.md", &text)?;
-    folder.write("table.csv", &table::csv(records))?;
-    folder.write("contributions.csv", &table::contributions_csv(records))?;
-    let plots = plots::draw(records)?;
-    for plot in &plots {
-        folder.write(&format!("{}.svg", plot.name), &plot.standalone())?;
-    }
-    folder.write("report.html", &page::html(records, &plots))?;
-    say(&text)?;
-    say(format_args!(
-        "wrote {}",
-        folder.path().join("report.html").display()
-    ))
+    let plan = arguments.plan()?;
+    let source = arguments.source(&plan)?;
+    let study = Fusion::new(source.as_deref());
+    let (scale, device) = (arguments.scale, arguments.device);
+    runner::run(study, plan, scale, device, arguments.out.as_deref())
 }
 
 impl Arguments {
-    fn out(&self) -> PathBuf {
-        let default = || PathBuf::from(format!("runs/fusion-{}", self.scale.name()));
-        self.out.clone().unwrap_or_else(default)
-    }
-
-    fn settings(&self, kind: (DataSet, Method), seed: u64) -> Settings {
-        Settings::new(self.scale, kind, seed, self.device)
-    }
-
     /// The data folder, where a run needs one.
-    fn source(&self, todo: &[Settings]) -> Result<Option<PathBuf>> {
-        let mut reading = todo.iter().filter(|run| !run.setup.source.is_built_in());
+    fn source(&self, plan: &[Settings]) -> Result<Option<PathBuf>> {
+        let mut reading = plan.iter().filter(|run| !run.setup.source.is_built_in());
         let Some(run) = reading.next() else {
             ensure!(
                 self.data_dir.is_none(),
@@ -213,21 +108,76 @@ impl Arguments {
                 known.join(" or ")
             );
         }
-        let is_chosen = |data: &DataSet| match self.data.is_empty() {
-            true => *data == setup::default_data(self.scale),
-            false => self.data.contains(data),
+        let data = match self.data.is_empty() {
+            true => vec![setup::default_data(self.scale)],
+            false => chosen(known, &self.data),
         };
-        let data: Vec<DataSet> = known.iter().copied().filter(is_chosen).collect();
-        let is_chosen = |method: &Method| self.methods.is_empty() || self.methods.contains(method);
-        let methods: Vec<Method> = Method::ALL.into_iter().filter(is_chosen).collect();
+        let methods = chosen(&Method::ALL, &self.methods);
+        let head = Head::new(self.scale, self.device);
         let mut plan = Vec::new();
         for seed in 0..self.seeds.unwrap_or(setup::seeds(self.scale)) {
             for &data in &data {
                 for &method in &methods {
-                    plan.push(self.settings((data, method), seed));
+                    plan.push(Settings::new(&head, Kind { data, method }, seed));
                 }
             }
         }
         Ok(plan)
+    }
+}
+
+/// The study, with the data sets that its runs share.
+struct Fusion<'a> {
+    pools: Pools<'a>,
+}
+
+impl<'a> Fusion<'a> {
+    /// `source` holds the data sets.
+    fn new(source: Option<&'a Path>) -> Self {
+        Self {
+            pools: Pools::new(source),
+        }
+    }
+}
+
+impl Study for Fusion<'_> {
+    type Settings = Settings;
+    type Measured = Measured;
+
+    const NAME: &'static str = "fusion";
+
+    fn prepare(&mut self, todo: &[Settings]) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        for settings in todo {
+            if seen.insert(settings.data) {
+                self.pools.data(settings)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make(
+        &mut self,
+        settings: &Settings,
+        device: &Device,
+        progress: &Progress,
+    ) -> Result<Option<Measured>> {
+        let data = self.pools.data(settings)?;
+        train::train(settings, &data, device, progress)
+    }
+
+    fn line(record: &Record) -> String {
+        let measured = &record.measured;
+        let accuracy = measured.test.accuracy.unwrap_or(0.0);
+        let diverged = measured.diverged_at.map(|epoch| format!("epoch {epoch}"));
+        outcome(accuracy, measured.training_seconds, diverged)
+    }
+
+    fn report(folder: &Folder, records: &[Record]) -> Result<()> {
+        let plots = plots::draw(records)?;
+        folder.write("table.csv", &table::csv(records))?;
+        folder.write("contributions.csv", &table::contributions_csv(records))?;
+        folder.plots(&plots)?;
+        folder.report(&table::markdown(records), &page::html(records, &plots))
     }
 }

@@ -2,23 +2,22 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 use clap::ValueEnum;
 use deq::devices::DeviceName;
 
-use super::record::{Record, Settings};
+use super::Fusion;
+use super::record::{Kind, Settings};
 use super::setup::{DataSet, data_sets};
 use crate::commands::study::Values;
-use crate::commands::study::folder::Folder;
+use crate::commands::study::runner;
 use crate::commands::study::scale::Scale;
+use crate::commands::study::settings::{Head, Run};
 use crate::commands::train::fusion::Method;
 
 /// One method, trained from one seed on one data set (at the scale smoke on built-in modalities).
-pub(crate) struct One {
-    settings: Settings,
-    device: DeviceName,
-}
+pub(crate) struct One(Settings);
 
 impl One {
     /// What a run measures on the test samples. F1 and AUC are of two classes.
@@ -52,20 +51,18 @@ impl One {
             [only] => *only,
             _ => data,
         };
-        Ok(Self {
-            settings: Settings::new(scale, (data, method), seed, device),
-            device,
-        })
+        let head = Head::new(scale, device);
+        Ok(Self(Settings::new(&head, Kind { data, method }, seed)))
     }
 
     /// All its settings, as JSON.
     pub(crate) fn request(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(&self.settings)?)
+        Ok(serde_json::to_string_pretty(&self.0)?)
     }
 
     /// Steps of the optimiser.
     pub(crate) fn steps(&self) -> usize {
-        self.settings.setup.epochs
+        self.0.steps()
     }
 
     /// Makes it in the study's folder, unless it is there, and returns what it measured; `None` if
@@ -76,21 +73,10 @@ impl One {
         device: &Device,
         folder: &Path,
     ) -> Result<Option<Values>> {
-        let folder = Folder::open(folder)?;
-        let name = self.settings.name();
-        let mut records: Vec<Record> = folder.records(|run: &Settings| {
-            let kind = (run.data, run.method);
-            Settings::new(self.settings.scale, kind, run.seed, self.device)
-        })?;
-        if !records.iter().any(|record| record.settings.name() == name) {
-            let todo = std::slice::from_ref(&self.settings);
-            if !super::train_all(todo, source, device, &folder, &mut records)? {
-                return Ok(None);
-            }
-        }
-        let mut records = records.into_iter();
-        let record = records.find(|record| record.settings.name() == name);
-        let measured = record.context("a run that was made has a record")?.measured;
+        let study = Fusion::new(source);
+        let Some(measured) = runner::one(study, &self.0, device, folder)? else {
+            return Ok(None);
+        };
         let test = &measured.test;
         let values = [
             test.accuracy,
@@ -152,7 +138,7 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         let one = One::new("small", ["brca", "low-rank"], 0, device).expect("a run");
-        assert_eq!(one.settings.name(), "brca-low-rank-seed0");
+        assert_eq!(one.0.name(), "brca-low-rank-seed0");
         assert_eq!(one.steps(), 200);
     }
 }

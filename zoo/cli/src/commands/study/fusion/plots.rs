@@ -11,7 +11,7 @@ use crate::output::{Bar, BarPlot, LinePlot, Plot, Scale, Series};
 pub(super) fn draw(records: &[Record]) -> Result<Vec<Plot>> {
     let groups = groups(records);
     let mut plots = Vec::new();
-    for own in groups.chunk_by(|a, b| a.data == b.data) {
+    for own in groups.chunk_by(|a, b| a.kind.data == b.kind.data) {
         plots.push(scores(own)?);
         type Residual = fn(&Point) -> Option<f64>;
         let kinds: [(&str, Residual); 2] = [
@@ -32,7 +32,7 @@ fn title(own: &[Group<'_>]) -> String {
 }
 
 fn file(own: &[Group<'_>]) -> &'static str {
-    own.first().map_or("", |group| group.data.name())
+    own.first().map_or("", |group| group.kind.data.name())
 }
 
 /// A mean, and a whisker of one deviation to each side.
@@ -52,7 +52,7 @@ fn bar(label: String, values: &[f64]) -> Option<Bar> {
 fn scores(own: &[Group<'_>]) -> Result<Plot> {
     let accuracy: &Measure = measure("accuracy_percent");
     let bars = own.iter().filter_map(|group| {
-        let label = group.method.title().to_owned();
+        let label = group.kind.method.title().to_owned();
         bar(label, &group.values(accuracy))
     });
     let plot = BarPlot {
@@ -71,7 +71,7 @@ fn convergence(
     residual: impl Fn(&Point) -> Option<f64>,
 ) -> Result<Option<Plot>> {
     let curves = own.iter().map(|group| Series {
-        name: group.method.title().to_owned(),
+        name: group.kind.method.title().to_owned(),
         points: group.convergence(&residual),
     });
     let series: Vec<Series> = curves.filter(|series| !series.points.is_empty()).collect();
@@ -102,7 +102,8 @@ fn ablation(own: &[Group<'_>]) -> Result<Plot> {
             let values = group.of_modality(index, |modality, run| {
                 Some(100.0 * (run.test.accuracy? - modality.without.accuracy?))
             });
-            bars.extend(bar(format!("{}, {name}", group.method.title()), &values));
+            let label = format!("{}, {name}", group.kind.method.title());
+            bars.extend(bar(label, &values));
         }
     }
     let plot = BarPlot {

@@ -1,25 +1,21 @@
 //! What a run depends on, and what it measured.
 
-use deq::devices::DeviceName;
 use deq_fusion::{Contribution, ConvergenceStep, Evaluation, GateStatistics};
 use serde::{Deserialize, Serialize};
 
 use super::setup::{DataSet, Setup};
 use crate::commands::memory::MemoryKind;
-use crate::commands::study::folder::Run;
-use crate::commands::study::scale::Scale;
+use crate::commands::study::folder::{self, finite};
+use crate::commands::study::group::Seeded;
+use crate::commands::study::settings::{Head, Run};
 use crate::commands::train::fusion::Method;
 
 /// Everything a run depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
-    /// The program's version.
-    pub(super) version: String,
-    /// `debug` or `release`: times of one do not compare with those of the other.
-    pub(super) build: String,
-    pub(super) device: String,
-    pub(super) scale: Scale,
+    #[serde(flatten)]
+    pub(super) head: Head,
     pub(super) data: DataSet,
     pub(super) method: Method,
     /// Seeds the initial weights, the samples that are held out, and dropout.
@@ -119,47 +115,69 @@ pub(super) struct Point {
     pub(super) relative: Option<f64>,
 }
 
-/// A finished run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Record {
-    pub(super) settings: Settings,
-    pub(super) measured: Measured,
+/// What is trained, whatever the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind {
+    pub(super) data: DataSet,
+    pub(super) method: Method,
 }
 
+/// A finished run.
+pub(super) type Record = folder::Record<Settings, Measured>;
+
 impl Settings {
-    pub(super) fn new(
-        scale: Scale,
-        (data, method): (DataSet, Method),
-        seed: u64,
-        device: DeviceName,
-    ) -> Self {
-        let build = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
+    pub(super) fn new(head: &Head, kind: Kind, seed: u64) -> Self {
+        let Kind { data, method } = kind;
         Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            build: build.to_owned(),
-            device: device.to_string(),
-            scale,
+            head: head.clone(),
             data,
             method,
             seed,
-            setup: Setup::new(scale, data, method),
+            setup: Setup::new(head.scale, data, method),
         }
-    }
-
-    /// What the run's file is called.
-    pub(super) fn name(&self) -> String {
-        let (data, method) = (self.data.name(), self.method.name());
-        format!("{data}-{method}-seed{}", self.seed)
     }
 }
 
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
+impl Run for Settings {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn name(&self) -> String {
+        let (data, method) = (self.data.name(), self.method.name());
+        format!("{data}-{method}-seed{}", self.seed)
+    }
+
+    fn steps(&self) -> usize {
+        self.setup.epochs
+    }
+
+    fn again(&self, head: &Head) -> Self {
+        Self::new(head, self.kind(), self.seed)
+    }
+}
+
+impl Seeded for Settings {
+    type Kind = Kind;
+
+    fn kind(&self) -> Kind {
+        Kind {
+            data: self.data,
+            method: self.method,
+        }
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// That of DEQ fusion.
+    fn reference(kind: Kind) -> Kind {
+        Kind {
+            method: Method::Equilibrium,
+            ..kind
+        }
+    }
 }
 
 impl Scores {
@@ -210,27 +228,15 @@ impl Point {
     }
 }
 
-impl Run for Record {
-    type Settings = Settings;
-
-    const FIRST: &'static [&'static str] = &["version", "build", "device", "scale", "setup"];
-
-    fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    fn name(&self) -> String {
-        self.settings.name()
-    }
-}
-
 #[cfg(test)]
 impl Record {
     /// A run on flex with made-up numbers: this accuracy, and a residual that is divided by ten
     /// (weight-tied: by two) at each of three steps.
     pub(super) fn example(method: Method, seed: u64, accuracy: f64) -> Self {
-        let device = "flex".parse().expect("a device");
-        let settings = Settings::new(Scale::Smoke, (DataSet::Generated, method), seed, device);
+        let kind = Kind {
+            data: DataSet::Generated,
+            method,
+        };
         let scores = |accuracy| Scores {
             loss: Some(0.5),
             accuracy: Some(accuracy),
@@ -265,7 +271,7 @@ impl Record {
         };
         let points = if method.has_layer() { 3 } else { 0 };
         Self {
-            settings,
+            settings: Settings::new(&Head::example(), kind, seed),
             measured: Measured {
                 parameters: 1_000,
                 samples: [40, 10, 20],

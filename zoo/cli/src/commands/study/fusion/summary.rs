@@ -1,92 +1,21 @@
 //! Runs on the same data with the same method, taken together.
 
-use super::record::{Measured, Modality, Point, Record};
-use super::setup::DataSet;
-use crate::commands::train::Spread;
-use crate::commands::train::fusion::Method;
+use super::record::{Measured, Modality, Point, Record, Settings};
+use crate::commands::study::group::{self, curve};
+
+pub(super) use crate::commands::study::group::groups;
 
 /// All runs of a method on a data set.
-pub(super) struct Group<'a> {
-    pub(super) data: DataSet,
-    pub(super) method: Method,
-    /// Each with DEQ fusion's run of the same seed, if it is another and there is one.
-    runs: Vec<(&'a Record, Option<&'a Record>)>,
-}
+pub(super) type Group<'a> = group::Group<'a, Settings, Measured>;
 
 /// A number that a run has, maybe only in comparison with DEQ fusion of the same seed.
-pub(super) struct Measure {
-    /// Its name in the CSV file.
-    pub(super) key: &'static str,
-    /// Its name in tables.
-    pub(super) title: &'static str,
-    pub(super) decimals: usize,
-    value: fn(&Measured, Option<&Measured>) -> Option<f64>,
-}
-
-type Key = (DataSet, Method);
-
-fn key(record: &Record) -> Key {
-    (record.settings.data, record.settings.method)
-}
-
-/// All groups of which there is a run, by data and method.
-pub(super) fn groups(records: &[Record]) -> Vec<Group<'_>> {
-    let mut keys: Vec<Key> = records.iter().map(key).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let of = |kind: Key| records.iter().filter(move |record| key(record) == kind);
-    let group = |(data, method): Key| {
-        let partner = |seed: u64| {
-            let mut deq = of((data, Method::Equilibrium));
-            deq.find(|record| method != Method::Equilibrium && record.settings.seed == seed)
-        };
-        let runs = of((data, method));
-        Group {
-            data,
-            method,
-            runs: runs
-                .map(|record| (record, partner(record.settings.seed)))
-                .collect(),
-        }
-    };
-    keys.into_iter().map(group).collect()
-}
+pub(super) type Measure = group::Measure<Measured>;
 
 impl<'a> Group<'a> {
-    pub(super) fn runs(&self) -> impl Iterator<Item = &'a Record> {
-        self.runs.iter().map(|(record, _)| *record)
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// The values of the runs that have this number.
-    pub(super) fn values(&self, measure: &Measure) -> Vec<f64> {
-        let value = |(run, partner): &(&Record, Option<&Record>)| {
-            (measure.value)(&run.measured, partner.map(|record| &record.measured))
-        };
-        self.runs.iter().filter_map(value).collect()
-    }
-
-    /// A cell of a table.
-    pub(super) fn text(&self, measure: &Measure) -> String {
-        cell(&self.values(measure), measure.decimals, self.count())
-    }
-
     /// Residuals of the layer, step by step: the mean over the runs that have the step.
     pub(super) fn convergence(&self, value: impl Fn(&Point) -> Option<f64>) -> Vec<(f64, f64)> {
-        let mut points: Vec<&Point> = self
-            .runs()
-            .flat_map(|run| &run.measured.convergence)
-            .collect();
-        points.sort_by_key(|point| point.step);
-        let same = points.chunk_by(|a, b| a.step == b.step);
-        let mean = |same: &[&Point]| {
-            let values: Vec<f64> = same.iter().copied().filter_map(&value).collect();
-            Some((same.first()?.step as f64, Spread::of(&values)?.mean))
-        };
-        same.filter_map(mean).collect()
+        let points = self.runs().flat_map(|run| &run.measured.convergence);
+        curve(points.map(|point| (point.step, value(point))))
     }
 
     /// The names of the modalities, in their order.
@@ -106,26 +35,6 @@ impl<'a> Group<'a> {
     ) -> Vec<f64> {
         let found = |run: &Record| value(run.measured.modalities.get(index)?, &run.measured);
         self.runs().filter_map(found).collect()
-    }
-}
-
-/// Values of so many runs as a cell.
-pub(super) fn cell(values: &[f64], decimals: usize, runs: usize) -> String {
-    let Some(spread) = Spread::of(values) else {
-        return "–".to_owned();
-    };
-    let text = text(&spread, decimals);
-    match values.len() {
-        all if all == runs => text,
-        some => format!("{text} (n = {some})"),
-    }
-}
-
-/// `mean ± deviation`, or the mean alone where there is no deviation.
-pub(super) fn text(spread: &Spread, decimals: usize) -> String {
-    match spread.deviation {
-        Some(deviation) => format!("{:.decimals$} ± {deviation:.decimals$}", spread.mean),
-        None => format!("{:.decimals$}", spread.mean),
     }
 }
 
@@ -230,14 +139,13 @@ pub(super) static COSTS: [Measure; 6] = [
 
 /// The measure of this key.
 pub(super) fn measure(key: &str) -> &'static Measure {
-    let mut all = RESULTS.iter().chain(&COSTS);
-    all.find(|measure| measure.key == key)
-        .expect("keys in this program name measures")
+    group::measure([&RESULTS[..], &COSTS[..]], key)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::train::fusion::Method;
 
     #[test]
     fn runs_are_compared_with_deq_fusion_of_their_seed() {
@@ -247,7 +155,7 @@ mod tests {
             Record::example(Method::Equilibrium, 0, 0.75),
         ];
         let groups = groups(&records);
-        let methods: Vec<Method> = groups.iter().map(|group| group.method).collect();
+        let methods: Vec<Method> = groups.iter().map(|group| group.kind.method).collect();
         assert_eq!(methods, [Method::Equilibrium, Method::Tensor]);
         let [deq, tensor] = &groups[..] else {
             panic!("two groups");

@@ -1,10 +1,10 @@
 //! The numbers as tables.
 
-use super::record::{Measured, Modality, Record};
+use super::record::{Kind, Measured, Modality, Record};
 use super::setup::DataSet;
-use super::summary::{COSTS, Group, Measure, RESULTS, cell, groups};
+use super::summary::{COSTS, Group, Measure, RESULTS, groups};
 use super::verdict;
-use crate::commands::train::Spread;
+use crate::commands::study::group::{self, cell, columns, grid, numbers};
 use crate::output::Grid;
 
 /// What the study is about.
@@ -35,21 +35,20 @@ pub(super) fn sections(records: &[Record]) -> Vec<Section> {
 }
 
 fn section(groups: &[Group<'_>], data: DataSet) -> Option<Section> {
-    let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.data == data).collect();
+    let own = groups.iter().filter(|group| group.kind.data == data);
+    let own: Vec<&Group<'_>> = own.collect();
     let first = own.iter().flat_map(|group| group.runs()).next()?;
     let settings = &first.settings;
     let [fit, held, test] = first.measured.samples;
-    let mut lines = vec![format!(
-        "Scale {}: {}; {fit} samples to train on, {held} held out and {test} of the test; {} build on {}.",
-        settings.scale.name(),
-        settings.setup.describe(),
-        settings.build,
-        settings.device
-    )];
+    let setup = format!(
+        "{}; {fit} samples to train on, {held} held out and {test} of the test",
+        settings.setup.describe()
+    );
+    let mut lines = vec![settings.head.describe(&setup)];
     for group in &own {
         let run = group.runs().next();
         if let Some(how) = run.and_then(|run| run.settings.setup.describe_method()) {
-            lines.push(format!("{}: {how}.", group.method.title()));
+            lines.push(format!("{}: {how}.", group.kind.method.title()));
         }
     }
     // Measures that no run has, such as the AUC of five classes, have no column.
@@ -59,23 +58,19 @@ fn section(groups: &[Group<'_>], data: DataSet) -> Option<Section> {
     Some(Section {
         title: settings.setup.source.title(),
         settings: lines,
-        grids: vec![grid(&own, &results), grid(&own, &costs)],
+        grids: vec![
+            grid("fusion", &own, name, &results),
+            grid("fusion", &own, name, &costs),
+        ],
         contributions: contributions(&own),
         verdict: verdict::sentences(groups, data),
         notes: own.iter().flat_map(|group| notes(group)).collect(),
     })
 }
 
-/// A row for each group with these measures.
-fn grid(groups: &[&Group<'_>], measures: &[&Measure]) -> Grid {
-    let titles = measures.iter().map(|measure| measure.title);
-    let mut grid = Grid::new(["fusion", "runs"].into_iter().chain(titles));
-    for group in groups {
-        let mut row = vec![group.method.title().to_owned(), group.count().to_string()];
-        row.extend(measures.iter().map(|measure| group.text(measure)));
-        grid.push(row);
-    }
-    grid
+/// What a group is called in a table.
+fn name(group: &Group<'_>) -> String {
+    group.kind.method.title().to_owned()
 }
 
 type Number = fn(&Modality, &Measured) -> Option<f64>;
@@ -117,7 +112,7 @@ fn contributions(groups: &[&Group<'_>]) -> Grid {
     let mut grid = Grid::new(["fusion, modality"].into_iter().chain(titles));
     for group in groups {
         for (index, name) in group.modalities().into_iter().enumerate() {
-            let mut row = vec![format!("{}, {name}", group.method.title())];
+            let mut row = vec![format!("{}, {name}", group.kind.method.title())];
             row.extend(NUMBERS.iter().map(|(_, _, decimals, number)| {
                 let values = group.of_modality(index, number);
                 cell(&values, *decimals, group.count())
@@ -130,7 +125,7 @@ fn contributions(groups: &[&Group<'_>]) -> Grid {
 
 /// What a reader must know about a group's numbers.
 fn notes(group: &Group<'_>) -> Vec<String> {
-    let title = group.method.title();
+    let title = group.kind.method.title();
     let told = group.runs().flat_map(|run| {
         let (seed, measured) = (run.settings.seed, &run.measured);
         let diverged = measured.diverged_at.map(|epoch| {
@@ -168,22 +163,9 @@ pub(super) fn markdown(records: &[Record]) -> String {
 
 /// The numbers as CSV: mean, deviation and count of each measure.
 pub(super) fn csv(records: &[Record]) -> String {
-    let measures = || RESULTS.iter().chain(&COSTS);
-    let columns = measures().flat_map(|measure| columns(measure.key));
-    let header = ["data", "fusion", "runs"].map(str::to_owned);
-    let mut lines = Grid::new(header.into_iter().chain(columns));
-    for group in groups(records) {
-        let mut line = vec![
-            group.data.name().to_owned(),
-            group.method.name().to_owned(),
-            group.count().to_string(),
-        ];
-        for measure in measures() {
-            line.extend(numbers(&group.values(measure)));
-        }
-        lines.push(line);
-    }
-    lines.csv()
+    let names = |kind: Kind| [kind.data.name(), kind.method.name()].map(str::to_owned);
+    let measures = [&RESULTS[..], &COSTS[..]];
+    group::csv(["data", "fusion"], &groups(records), names, measures)
 }
 
 /// The report of contributions as CSV.
@@ -194,8 +176,8 @@ pub(super) fn contributions_csv(records: &[Record]) -> String {
     for group in groups(records) {
         for (index, name) in group.modalities().into_iter().enumerate() {
             let mut line = vec![
-                group.data.name().to_owned(),
-                group.method.name().to_owned(),
+                group.kind.data.name().to_owned(),
+                group.kind.method.name().to_owned(),
                 name.to_owned(),
                 group.count().to_string(),
             ];
@@ -206,21 +188,6 @@ pub(super) fn contributions_csv(records: &[Record]) -> String {
         }
     }
     lines.csv()
-}
-
-fn columns(key: &str) -> [String; 3] {
-    ["mean", "sd", "n"].map(|part| format!("{key}_{part}"))
-}
-
-/// Empty where there is no number.
-fn numbers(values: &[f64]) -> [String; 3] {
-    let spread = Spread::of(values);
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    [
-        number(spread.map(|spread| spread.mean)),
-        number(spread.and_then(|spread| spread.deviation)),
-        values.len().to_string(),
-    ]
 }
 
 #[cfg(test)]

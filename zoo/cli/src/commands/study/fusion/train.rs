@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use deq_fusion::{Batch, Evaluation, Network, contributions, convergence, evaluate, train_loss};
@@ -12,6 +12,7 @@ use super::data::Data;
 use super::record::{Epoch, Measured, Modality, Point, Scores, Settings};
 use crate::commands::interrupt;
 use crate::commands::memory::{MemoryKind, Meter};
+use crate::commands::study::log::{Log, wait};
 use crate::commands::study::progress::Progress;
 use crate::commands::train::fusion::whole;
 use crate::zoo::trained_parameters;
@@ -91,8 +92,8 @@ pub(super) fn train(
         diverged_at,
         validation: Scores::of(&measure(network, &validation)?),
         test: Scores::of(&found.all),
-        step_ms: log.median(),
-        training_seconds: log.step_ms.iter().sum::<f64>() / 1e3,
+        step_ms: log.median_ms(),
+        training_seconds: log.seconds(),
         peak_bytes: log.peak_bytes,
         memory: MemoryKind::of(device),
         modalities: modalities
@@ -126,44 +127,24 @@ impl Selected {
     }
 }
 
-/// Until the device has done all that it was given.
-fn wait(device: &Device) -> Result<()> {
-    let synced = device.sync();
-    synced.map_err(|error| anyhow!("the device failed: {error}"))
-}
-
-/// What each step measured.
-#[derive(Default)]
-struct Log {
-    step_ms: Vec<f64>,
-    peak_bytes: Option<u64>,
-}
-
-impl Log {
-    fn add(&mut self, started: Instant, peak: u64) {
-        self.step_ms.push(started.elapsed().as_secs_f64() * 1e3);
-        self.peak_bytes = self.peak_bytes.max(Some(peak));
-    }
-
-    fn median(&self) -> Option<f64> {
-        let mut sorted = self.step_ms.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::study::fusion::data::Pools;
+    use crate::commands::study::fusion::record::Kind;
     use crate::commands::study::fusion::setup::DataSet;
     use crate::commands::study::scale::Scale;
+    use crate::commands::study::settings::Head;
     use crate::commands::train::fusion::Method;
 
     fn settings(method: Method) -> Settings {
         let name = deq::devices::compiled()[0].name();
         let device = name.parse().expect("a device");
-        Settings::new(Scale::Smoke, (DataSet::Generated, method), 4, device)
+        let kind = Kind {
+            data: DataSet::Generated,
+            method,
+        };
+        Settings::new(&Head::new(Scale::Smoke, device), kind, 4)
     }
 
     fn run(settings: &Settings) -> Measured {

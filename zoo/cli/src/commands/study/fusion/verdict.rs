@@ -1,7 +1,8 @@
 //! What the runs say about the paper's claims, in plain sentences.
 
+use super::record::Kind;
 use super::setup::DataSet;
-use super::summary::{Group, measure, text};
+use super::summary::{Group, measure};
 use crate::commands::train::Spread;
 use crate::commands::train::fusion::Method;
 
@@ -15,7 +16,7 @@ pub(super) fn sentences(groups: &[Group<'_>], data: DataSet) -> Vec<String> {
 fn accuracy(groups: &[Group<'_>], data: DataSet) -> Option<String> {
     let others = groups
         .iter()
-        .filter(|group| group.data == data && group.method != Method::Equilibrium);
+        .filter(|group| group.kind.data == data && group.kind.method != Method::Equilibrium);
     let (mut better, mut worse, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for group in others {
         let values = group.values(measure("accuracy_over_deq_points"));
@@ -24,8 +25,8 @@ fn accuracy(groups: &[Group<'_>], data: DataSet) -> Option<String> {
         let Some(gain) = Spread::of(&values) else {
             continue;
         };
-        let title = group.method.title();
-        all.push(format!("{title}: {}", text(&gain, 2)));
+        let title = group.kind.method.title();
+        all.push(format!("{title}: {}", gain.text(2)));
         // A single seed has no error.
         let error = gain
             .deviation
@@ -55,8 +56,8 @@ fn accuracy(groups: &[Group<'_>], data: DataSet) -> Option<String> {
 /// The solver's residual falls below that of the weight-tied layer's iteration.
 fn convergence(groups: &[Group<'_>], data: DataSet) -> Option<String> {
     let last = |method: Method| {
-        let mut groups = groups.iter();
-        let group = groups.find(|group| (group.data, group.method) == (data, method))?;
+        let kind = Kind { data, method };
+        let group = groups.iter().find(|group| group.kind == kind)?;
         let curve = group.convergence(|point| point.relative);
         let lowest = curve
             .iter()

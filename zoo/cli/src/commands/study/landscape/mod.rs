@@ -13,18 +13,18 @@ mod table;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use deq::devices::DeviceName;
 use deq_collapse::ufm::Kind;
 
-use self::record::{Record, Settings};
+use self::record::{Measured, Record, Settings};
 use self::setup::{EXTRA, Loss};
 use super::folder::Folder;
 use super::progress::Progress;
+use super::runner::{self, Study, chosen};
 use super::scale::Scale;
-use crate::commands::interrupt;
-use crate::commands::say;
+use super::settings::Head;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -53,106 +53,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         "critical points are looked for in f64, which {} does not compute in throughout: choose another --device, such as flex",
         arguments.device
     );
-    let device = arguments.device.open()?;
-    let folder = Folder::open(&arguments.out())?;
-    let mut records: Vec<Record> =
-        folder.records(|run: &Settings| arguments.settings(run.loss, [run.classes, run.extra]))?;
-    let mut todo = arguments.plan();
-    let planned = todo.len();
-    todo.retain(|run| {
-        !records
-            .iter()
-            .any(|record| record.settings.name() == run.name())
-    });
-    interrupt::listen()?;
-    eprintln!(
-        "{planned} runs, {} of them done; writing to {}",
-        planned - todo.len(),
-        folder.path().display()
-    );
-
-    let complete = search_all(&todo, &device, &folder, &mut records)?;
-    if !records.is_empty() {
-        report(&folder, &records)?;
-    }
-    if !complete {
-        eprintln!("interrupted: the same command goes on with what is missing");
-        return Ok(ExitCode::FAILURE);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Makes the missing runs; false if Ctrl-C came before the end.
-fn search_all(
-    todo: &[Settings],
-    device: &Device,
-    folder: &Folder,
-    records: &mut Vec<Record>,
-) -> Result<bool> {
-    let steps = todo.iter().map(|settings| settings.setup.searches).sum();
-    let progress = Progress::new(todo.len(), steps)?;
-    for (index, settings) in todo.iter().enumerate() {
-        let name = settings.name();
-        progress.begin(index + 1, &name);
-        let measured = search::search(settings, device, &progress)
-            .with_context(|| format!("the run {name} failed"))?;
-        let Some(measured) = measured else {
-            progress.finish();
-            return Ok(false);
-        };
-        let record = Record {
-            settings: settings.clone(),
-            measured,
-        };
-        progress.end(index + 1, &name, &record.line());
-        folder.save(&record)?;
-        records.push(record);
-    }
-    progress.finish();
-    Ok(true)
-}
-
-impl Record {
-    /// What came out, for a line of progress.
-    fn line(&self) -> String {
-        let kinds = [
-            Kind::GlobalMinimum,
-            Kind::StrictSaddle,
-            Kind::Neither,
-            Kind::NotReached,
-        ];
-        let counts = kinds.map(|kind| format!("{} {}", self.count(kind), table::name(kind)));
-        format!("{} in {:.1} s", counts.join(", "), self.measured.seconds)
-    }
-}
-
-/// Writes tables, plots and the page, and prints the tables.
-fn report(folder: &Folder, records: &[Record]) -> Result<()> {
-    let text = table::markdown(records);
-    folder.write("table.md", &text)?;
-    folder.write("points.csv", &table::csv(records))?;
-    let plots = plots::draw(records)?;
-    for plot in &plots {
-        folder.write(&format!("{}.svg", plot.name), &plot.standalone())?;
-    }
-    folder.write("report.html", &page::html(records, &plots))?;
-    say(&text)?;
-    say(format_args!(
-        "wrote {}",
-        folder.path().join("report.html").display()
-    ))
+    let (scale, device) = (arguments.scale, arguments.device);
+    let out = arguments.out.as_deref();
+    runner::run(Landscape, arguments.plan(), scale, device, out)
 }
 
 impl Arguments {
-    fn out(&self) -> PathBuf {
-        let default = || PathBuf::from(format!("runs/landscape-{}", self.scale.name()));
-        self.out.clone().unwrap_or_else(default)
-    }
-
-    fn settings(&self, loss: Loss, sizes: [usize; 2]) -> Settings {
-        Settings::new(self.scale, loss, sizes, self.device)
-    }
-
     /// All runs that were asked for.
     fn plan(&self) -> Vec<Settings> {
         let classes: Vec<usize> = match self.classes.is_empty() {
@@ -163,14 +69,54 @@ impl Arguments {
                 .map(|&classes| classes as usize)
                 .collect(),
         };
-        let is_chosen = |loss: &Loss| self.losses.is_empty() || self.losses.contains(loss);
-        let losses: Vec<Loss> = Loss::ALL.into_iter().filter(is_chosen).collect();
+        let head = Head::new(self.scale, self.device);
         let mut plan = Vec::new();
-        for &loss in &losses {
+        for loss in chosen(&Loss::ALL, &self.losses) {
             for &classes in &classes {
-                plan.extend(EXTRA.map(|extra| self.settings(loss, [classes, extra])));
+                plan.extend(EXTRA.map(|extra| Settings::new(&head, loss, [classes, extra])));
             }
         }
         plan
+    }
+}
+
+/// The study, which reads nothing.
+struct Landscape;
+
+impl Study for Landscape {
+    type Settings = Settings;
+    type Measured = Measured;
+
+    const NAME: &'static str = "landscape";
+
+    fn prepare(&mut self, _: &[Settings]) -> Result<()> {
+        Ok(())
+    }
+
+    fn make(
+        &mut self,
+        settings: &Settings,
+        device: &Device,
+        progress: &Progress,
+    ) -> Result<Option<Measured>> {
+        search::search(settings, device, progress)
+    }
+
+    fn line(record: &Record) -> String {
+        let kinds = [
+            Kind::GlobalMinimum,
+            Kind::StrictSaddle,
+            Kind::Neither,
+            Kind::NotReached,
+        ];
+        let counts = kinds.map(|kind| format!("{} {}", record.count(kind), table::name(kind)));
+        format!("{} in {:.1} s", counts.join(", "), record.measured.seconds)
+    }
+
+    fn report(folder: &Folder, records: &[Record]) -> Result<()> {
+        let plots = plots::draw(records)?;
+        folder.write("points.csv", &table::csv(records))?;
+        folder.plots(&plots)?;
+        folder.report(&table::markdown(records), &page::html(records, &plots))
     }
 }

@@ -6,6 +6,7 @@ use plotters::prelude::*;
 
 use super::record::Record;
 use super::table::{name, sorted};
+use crate::commands::study::settings::Run;
 use crate::output::{Area, Axis, Drawn, Frame, LinePlot, PALETTE, Plot, Scale, Series, sketch};
 
 /// With colours of their own in all plots.

@@ -1,22 +1,18 @@
 //! What a run depends on, and what it found.
 
-use deq::devices::DeviceName;
 use deq_collapse::ufm::Kind;
 use serde::{Deserialize, Serialize};
 
 use super::setup::{Loss, Setup};
-use crate::commands::study::folder::Run;
-use crate::commands::study::scale::Scale;
+use crate::commands::study::folder;
+use crate::commands::study::settings::{Head, Run};
 
 /// Everything a run depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
-    /// The program's version.
-    pub(super) version: String,
-    pub(super) build: String,
-    pub(super) device: String,
-    pub(super) scale: Scale,
+    #[serde(flatten)]
+    pub(super) head: Head,
     pub(super) loss: Loss,
     /// $K$.
     pub(super) classes: usize,
@@ -71,41 +67,17 @@ pub(super) struct Origin {
 }
 
 /// A finished run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Record {
-    pub(super) settings: Settings,
-    pub(super) measured: Measured,
-}
+pub(super) type Record = folder::Record<Settings, Measured>;
 
 impl Settings {
-    pub(super) fn new(
-        scale: Scale,
-        loss: Loss,
-        [classes, extra]: [usize; 2],
-        device: DeviceName,
-    ) -> Self {
-        let build = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
+    pub(super) fn new(head: &Head, loss: Loss, [classes, extra]: [usize; 2]) -> Self {
         Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            build: build.to_owned(),
-            device: device.to_string(),
-            scale,
+            head: head.clone(),
             loss,
             classes,
             extra,
-            setup: Setup::new(scale, loss, [classes, extra]),
+            setup: Setup::new(head.scale, loss, [classes, extra]),
         }
-    }
-
-    /// What the run's file is called.
-    pub(super) fn name(&self) -> String {
-        let (loss, classes) = (self.loss.name(), self.classes);
-        format!("{loss}-k{classes}-d{}", classes + self.extra)
     }
 
     /// What the run is called in tables.
@@ -133,17 +105,22 @@ impl Record {
     }
 }
 
-impl Run for Record {
-    type Settings = Settings;
-
-    const FIRST: &'static [&'static str] = &["version", "build", "device", "scale", "setup"];
-
-    fn settings(&self) -> &Settings {
-        &self.settings
+impl Run for Settings {
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn name(&self) -> String {
-        self.settings.name()
+        let (loss, classes) = (self.loss.name(), self.classes);
+        format!("{loss}-k{classes}-d{}", classes + self.extra)
+    }
+
+    fn steps(&self) -> usize {
+        self.setup.searches
+    }
+
+    fn again(&self, head: &Head) -> Self {
+        Self::new(head, self.loss, [self.classes, self.extra])
     }
 }
 
@@ -162,7 +139,6 @@ impl Origin {
 impl Record {
     /// A run on flex with made-up numbers: a minimum, a saddle, and a point of this kind.
     pub(super) fn example(loss: Loss, extra: usize, third: Kind) -> Self {
-        let device = "flex".parse().expect("a device");
         let found = |kind, above, eigenvalue| Found {
             kind,
             descent: 10,
@@ -178,7 +154,7 @@ impl Record {
             above: f64::max(0.0, -value),
         };
         Self {
-            settings: Settings::new(Scale::Smoke, loss, [3, extra], device),
+            settings: Settings::new(&Head::example(), loss, [3, extra]),
             measured: Measured {
                 global_value: 0.5,
                 points: vec![

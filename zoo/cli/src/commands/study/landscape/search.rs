@@ -11,6 +11,7 @@ use deq_collapse::ufm::{
 use super::record::{Found, Measured, Origin, Settings};
 use super::setup::{MULTIPLES, Setup};
 use crate::commands::interrupt;
+use crate::commands::study::folder::finite;
 use crate::commands::study::progress::Progress;
 
 /// Searches; `None` if Ctrl-C came before the end.
@@ -61,10 +62,6 @@ fn entry(point: &CriticalPoint, global_value: f64) -> Found {
     }
 }
 
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
-}
-
 /// The origin of the model with decays so that $K \sqrt n\, \mu$ is `at`.
 fn origin(model: &UfmConfig, at: f64) -> Result<Origin> {
     let classes = model.counts.len() as f64;
@@ -97,6 +94,7 @@ mod tests {
     use super::*;
     use crate::commands::study::landscape::setup::Loss;
     use crate::commands::study::scale::Scale;
+    use crate::commands::study::settings::Head;
     use deq_collapse::ufm::Kind;
 
     #[test]
@@ -128,7 +126,8 @@ mod tests {
             }
             let name = backend.name().parse().expect("a device");
             let device = deq::devices::parse(backend.name()).expect("compiled in");
-            let mut settings = Settings::new(Scale::Smoke, Loss::Mse, [3, 0], name);
+            let head = Head::new(Scale::Smoke, name);
+            let mut settings = Settings::new(&head, Loss::Mse, [3, 0]);
             settings.setup.searches = 2;
             settings.setup.search.starts = 5;
             let found = search(&settings, &device, &Progress::hidden());

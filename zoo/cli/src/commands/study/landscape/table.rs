@@ -25,13 +25,7 @@ pub(super) fn sorted(records: &[Record]) -> Vec<&Record> {
 /// How all runs were made, in a sentence.
 pub(super) fn setting(records: &[Record]) -> Option<String> {
     let settings = &records.first()?.settings;
-    Some(format!(
-        "Scale {}: {}; {} build on {}.",
-        settings.scale.name(),
-        settings.setup.describe(),
-        settings.build,
-        settings.device
-    ))
+    Some(settings.head.describe(&settings.setup.describe()))
 }
 
 /// Whether the claim shows, in plain sentences.

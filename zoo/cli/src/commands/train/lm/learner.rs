@@ -3,7 +3,7 @@ use std::path::Path;
 use anyhow::Result;
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use deq::regularizers::spectral_radius;
 use deq_datasets::text::{Corpus, Streams, Vocabulary};
 use deq_lm::{
@@ -17,7 +17,7 @@ use deq_train::{
 
 use super::recipe::LmRecipe;
 use crate::commands::train::solves::Solves;
-use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Sample};
+use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Sample, on_host};
 use crate::zoo::trained_parameters;
 
 /// The checkpoint's file for what the model remembers of earlier segments.
@@ -162,12 +162,6 @@ impl Learner for TextLearner {
         }
         Ok(())
     }
-}
-
-/// A copy in host memory. A device may hand out data that it reads only when asked.
-fn on_host(tensor: &Tensor<3>) -> TensorData {
-    let data = tensor.to_data();
-    TensorData::from_bytes_vec(data.as_bytes().to_vec(), data.shape().clone(), data.dtype())
 }
 
 impl Experiment for TextLearner {

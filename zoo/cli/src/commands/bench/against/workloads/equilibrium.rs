@@ -1,9 +1,12 @@
 //! A solve as a user of the library writes it, and a training step around it.
 
+use std::marker::PhantomData;
+
 use anyhow::{Result, anyhow};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use deq::implicit::Prepared;
 use deq::prelude::*;
 
 /// How a workload's solves stop. Residuals are relative, as in the baseline.
@@ -54,11 +57,38 @@ pub(super) trait Equilibrium: 'static {
     /// Where a solve starts.
     fn start(&self) -> Self::State;
 
-    /// One evaluation.
-    fn map(args: &Self::Args, state: Self::State) -> Self::State;
+    /// One evaluation, with gradients.
+    fn map(args: &Self::Args, state: Self::State) -> Self::State {
+        Self::prepare(args)(state)
+    }
+
+    /// The map for many evaluations: weights laid out for products, and everything computed that
+    /// does not depend on the state. It is part of every run.
+    fn prepare(args: &Self::Args) -> Prepared<'_, Self::State>;
 
     /// A linear function of the result.
     fn loss(&self, state: Self::State) -> Tensor<1>;
+}
+
+/// A workload's map, as the library takes it.
+struct MapOf<W>(PhantomData<fn() -> W>);
+
+impl<W: Equilibrium> EquilibriumMap<W::Args, W::State> for MapOf<W> {
+    fn forward(&self, args: &W::Args, state: W::State) -> W::State {
+        W::map(args, state)
+    }
+
+    fn prepare<'a>(&'a self, args: &'a W::Args) -> Option<Prepared<'a, W::State>> {
+        Some(W::prepare(args))
+    }
+}
+
+/// Asserts that a workload's prepared map gives what its map does, time after time.
+#[cfg(test)]
+pub(super) fn assert_prepared<W: Equilibrium>(workload: &W, state: &W::State) {
+    let map = MapOf::<W>(PhantomData);
+    let error = deq::implicit::check_prepared(&workload.args(), &map, state);
+    assert!(error.is_some_and(|error| error < 1e-5), "{error:?}");
 }
 
 /// Work that is repeated and timed.
@@ -94,7 +124,9 @@ pub(super) struct Solve<W> {
 impl<W: Equilibrium> Solve<W> {
     fn once(&self) -> Result<(Solved<W::State>, Option<GradientsParams>)> {
         let args = self.workload.args();
-        let solved = self.deq.solve(&args, self.workload.start(), W::map)?;
+        let (start, map) = (self.workload.start(), MapOf::<W>(PhantomData));
+        let options = CallOptions::default();
+        let solved = self.deq.solve_map(options, &args, start, map)?;
         if !self.trains {
             return Ok((solved, None));
         }

@@ -5,9 +5,13 @@ use burn::module::Param;
 use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, Linear, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
+use deq_kernels::{PackedConv2d, PackedLinear, Sliding, add_layer_norm};
 
 use super::draw::Draw;
 use crate::commands::bench::against::files::Arrays;
+
+/// Under the root of every norm: PyTorch's default.
+const EPSILON: f64 = 1e-5;
 
 /// Names the weight of a layer.
 pub(super) fn weight(layer: &str) -> String {
@@ -58,7 +62,8 @@ pub(super) fn conv(arrays: &Arrays, layer: &str, stride: usize, device: &Device)
 pub(super) fn layer_norm(arrays: &Arrays, layer: &str, device: &Device) -> Result<LayerNorm> {
     let gamma: Param<Tensor<1>> = arrays.param(&weight(layer), device)?;
     let [width] = gamma.dims();
-    let mut norm = LayerNormConfig::new(width).init(device);
+    let config = LayerNormConfig::new(width).with_epsilon(EPSILON);
+    let mut norm = config.init(device);
     norm.gamma = gamma;
     norm.beta = Some(arrays.param(&bias(layer), device)?);
     Ok(norm)
@@ -73,10 +78,39 @@ pub(super) fn group_norm(
 ) -> Result<GroupNorm> {
     let gamma: Param<Tensor<1>> = arrays.param(&weight(layer), device)?;
     let [channels] = gamma.dims();
-    let mut norm = GroupNormConfig::new(groups, channels).init(device);
+    let config = GroupNormConfig::new(groups, channels).with_epsilon(EPSILON);
+    let mut norm = config.init(device);
     norm.gamma = Some(gamma);
     norm.beta = Some(arrays.param(&bias(layer), device)?);
     Ok(norm)
+}
+
+/// The value of a linear layer.
+pub(super) fn apply<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    let bias = layer.bias.as_ref().map(Param::val);
+    deq_kernels::linear(x, layer.weight.val(), bias, None)
+}
+
+/// A linear layer for many evaluations.
+pub(super) fn packed(layer: &Linear) -> PackedLinear {
+    let bias = layer.bias.as_ref().map(Param::val);
+    PackedLinear::new(layer.weight.val(), bias)
+}
+
+/// A convolution for many evaluations.
+pub(super) fn packed_conv(layer: &Conv2d) -> PackedConv2d {
+    let bias = layer.bias.as_ref().map(Param::val);
+    let sliding = Sliding {
+        stride: layer.stride,
+        ..Sliding::same(layer.kernel_size)
+    };
+    PackedConv2d::new(layer.weight.val(), bias, sliding)
+}
+
+/// The layer norm of a sum.
+pub(super) fn norm_sum(norm: &LayerNorm, x: Tensor<3>, y: Tensor<3>) -> Tensor<3> {
+    let beta = norm.beta.as_ref().expect("the norms here have shifts");
+    add_layer_norm(x, y, norm.gamma.val(), beta.val(), EPSILON)
 }
 
 /// Draws the weight of a layer, `[outputs, inputs, ...]`, of deviation `gain` over the root of the

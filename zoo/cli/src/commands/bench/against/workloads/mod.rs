@@ -2,12 +2,17 @@
 //!
 //! A workload's `draw` makes the arrays of its file, which the other side reads; its `load` builds
 //! the model from them. Sizes are those of the first comparison of this project with PyTorch.
+//!
+//! Maps are written as by a user of the library who wants speed: with the operations of
+//! `deq-kernels`, and prepared once a solve.
 
 mod draw;
 mod equilibrium;
+mod gru;
 #[cfg(test)]
 mod host;
 mod layers;
+mod look_up;
 mod w1;
 mod w2;
 mod w3;

@@ -4,12 +4,16 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
+use deq::implicit::Prepared;
+use deq_kernels::{Activation, linear_add};
 use serde_json::Value;
 
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
-use super::layers::transposed;
+use super::layers::{apply, packed, transposed};
 use crate::commands::bench::against::files::Arrays;
+
+const TANH: Option<Activation> = Some(Activation::Tanh);
 
 /// The spectral norm of $W$, which bounds how the map contracts.
 const RATE: f64 = 0.9;
@@ -114,7 +118,7 @@ impl Equilibrium for Tanh {
     }
 
     fn args(&self) -> Self::Args {
-        let injection = self.weights.u.forward(self.x.clone());
+        let injection = apply(&self.weights.u, self.x.clone());
         (self.weights.w.clone(), injection)
     }
 
@@ -122,8 +126,14 @@ impl Equilibrium for Tanh {
         self.x.zeros_like()
     }
 
+    /// Without packing $W$, which an adjoint solve would do at every step.
     fn map((w, injection): &Self::Args, z: Tensor<2>) -> Tensor<2> {
-        (w.forward(z) + injection.clone()).tanh()
+        linear_add(z, w.weight.val(), injection.clone(), TANH)
+    }
+
+    fn prepare((w, injection): &Self::Args) -> Prepared<'_, Tensor<2>> {
+        let w = packed(w);
+        Box::new(move |z: Tensor<2>| w.forward_add(z, injection.clone(), TANH))
     }
 
     fn loss(&self, z: Tensor<2>) -> Tensor<1> {
@@ -136,7 +146,7 @@ mod tests {
     use deq::prelude::*;
 
     use super::*;
-    use crate::commands::bench::against::workloads::equilibrium::{Solve, Work};
+    use crate::commands::bench::against::workloads::equilibrium::{Solve, Work, assert_prepared};
     use crate::commands::bench::against::workloads::host::{assert_close, linear, wide};
 
     fn sizes(hard: bool) -> Sizes {
@@ -165,6 +175,15 @@ mod tests {
                 let image = Tanh::map(&tanh.args(), tanh.cotangent.clone());
                 assert_close(image, &expected);
             }
+        }
+    }
+
+    #[test]
+    fn the_prepared_map_is_the_map() {
+        let arrays = draw(&sizes(false), Value::Null);
+        for device in deq::devices::all() {
+            let tanh = Tanh::load(&arrays, &device).expect("arrays that fit");
+            assert_prepared(&tanh, &tanh.cotangent);
         }
     }
 

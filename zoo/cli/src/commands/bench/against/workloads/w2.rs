@@ -3,15 +3,16 @@
 use anyhow::Result;
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
-use burn::tensor::activation::relu;
-use burn::tensor::module::attention;
-use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor};
+use deq::implicit::Prepared;
+use deq_kernels::{Activation, PackedLinear, attention};
 use serde_json::Value;
 
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
-use super::layers::{draw_norm, draw_weight, layer_norm, linear, zero_bias};
+use super::layers::{
+    apply, draw_norm, draw_weight, layer_norm, linear, norm_sum, packed, zero_bias,
+};
 use crate::commands::bench::against::files::Arrays;
 
 #[derive(Clone, Copy, Debug)]
@@ -101,22 +102,45 @@ impl Transformer {
     }
 }
 
+/// A [`Block`] with its weights laid out for products.
+struct PreparedBlock<'a> {
+    block: &'a Block,
+    qkv: PackedLinear,
+    out: PackedLinear,
+    up: PackedLinear,
+    down: PackedLinear,
+}
+
 impl Block {
+    fn prepare(&self) -> PreparedBlock<'_> {
+        PreparedBlock {
+            block: self,
+            qkv: packed(&self.qkv),
+            out: packed(&self.out),
+            up: packed(&self.up),
+            down: packed(&self.down),
+        }
+    }
+}
+
+impl PreparedBlock<'_> {
     fn forward(&self, z: Tensor<3>, injection: Tensor<3>) -> Tensor<3> {
+        let (block, heads) = (self.block, self.block.heads);
         let [batch, length, width] = z.dims();
-        let size = width / self.heads;
-        let joined = self.qkv.forward(z.clone()) + injection;
+        let size = width / heads;
+        let joined = self.qkv.forward_add(z.clone(), injection, None);
+        // All heads of the queries, then of the keys, then of the values: views, not copies.
+        let joined: Tensor<4> = joined.reshape([batch, length, 3 * heads, size]);
         let part = |index: usize| {
-            let part = joined.clone().narrow(2, index * width, width);
-            part.reshape([batch, length, self.heads, size])
-                .swap_dims(1, 2)
+            let part = joined.clone().narrow(2, index * heads, heads);
+            part.swap_dims(1, 2)
         };
-        let options = AttentionModuleOptions::default();
-        let attended = attention(part(0), part(1), part(2), None, None, options);
-        let attended = attended.swap_dims(1, 2).reshape([batch, length, width]);
-        let y = self.norm1.forward(z + self.out.forward(attended));
-        let inner = relu(self.up.forward(y.clone()));
-        self.norm2.forward(y + self.down.forward(inner))
+        let scale = 1.0 / (size as f64).sqrt();
+        let attended = attention(part(0), part(1), part(2), None, scale);
+        let attended: Tensor<3> = attended.swap_dims(1, 2).reshape([batch, length, width]);
+        let y = norm_sum(&block.norm1, self.out.forward(attended, None), z);
+        let inner = self.up.forward(y.clone(), Some(Activation::Relu));
+        norm_sum(&block.norm2, self.down.forward(inner, None), y)
     }
 }
 
@@ -130,7 +154,7 @@ impl Equilibrium for Transformer {
     }
 
     fn args(&self) -> Self::Args {
-        let injection = self.weights.inject.forward(self.x.clone());
+        let injection = apply(&self.weights.inject, self.x.clone());
         (self.weights.block.clone(), injection)
     }
 
@@ -138,8 +162,9 @@ impl Equilibrium for Transformer {
         self.x.zeros_like()
     }
 
-    fn map((block, injection): &Self::Args, z: Tensor<3>) -> Tensor<3> {
-        block.forward(z, injection.clone())
+    fn prepare((block, injection): &Self::Args) -> Prepared<'_, Tensor<3>> {
+        let block = block.prepare();
+        Box::new(move |z: Tensor<3>| block.forward(z, injection.clone()))
     }
 
     fn loss(&self, z: Tensor<3>) -> Tensor<1> {
@@ -150,6 +175,7 @@ impl Equilibrium for Transformer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::bench::against::workloads::equilibrium::assert_prepared;
     use crate::commands::bench::against::workloads::host::{
         assert_close, layer_norm, linear, wide,
     };
@@ -221,6 +247,16 @@ mod tests {
                 let image = Transformer::map(&block.args(), block.cotangent.clone());
                 assert_close(image, &expected);
             }
+        }
+    }
+
+    #[test]
+    fn the_prepared_map_is_the_map() {
+        let arrays = draw(&TINY, Value::Null);
+        for device in deq::devices::all() {
+            let block = Transformer::load(&arrays, TINY.heads, &device);
+            let block = block.expect("arrays that fit");
+            assert_prepared(&block, &block.cotangent);
         }
     }
 }

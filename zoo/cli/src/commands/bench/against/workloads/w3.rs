@@ -3,8 +3,9 @@
 use anyhow::{Result, bail};
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use deq::implicit::Prepared;
+use deq_kernels::Activation;
 use mdeq::{
     Branch, ConvNorm, Downsample, Fusion, MdeqConfig, MultiscaleMap, PostFusion, Preset,
     ResidualBlock,
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
-use super::layers::{conv, draw_norm, draw_weight, group_norm, weight};
+use super::layers::{conv, draw_norm, draw_weight, group_norm, packed_conv, weight};
 use crate::commands::bench::against::files::Arrays;
 
 #[derive(Clone, Copy, Debug)]
@@ -178,8 +179,9 @@ impl Equilibrium for Images {
     }
 
     fn args(&self) -> Self::Args {
-        let injection = relu(self.weights.stem1.forward(self.image.clone()));
-        let injection = relu(self.weights.stem2.forward(injection));
+        let relu = Some(Activation::Relu);
+        let injection = packed_conv(&self.weights.stem1).forward(self.image.clone(), relu);
+        let injection = packed_conv(&self.weights.stem2).forward(injection, relu);
         (self.weights.map.clone(), injection)
     }
 
@@ -187,8 +189,8 @@ impl Equilibrium for Images {
         self.cotangent.iter().map(Tensor::zeros_like).collect()
     }
 
-    fn map((map, injection): &Self::Args, state: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
-        map.forward(state, injection.clone())
+    fn prepare((map, injection): &Self::Args) -> Prepared<'_, Vec<Tensor<4>>> {
+        Box::new(map.prepare(injection.clone()))
     }
 
     fn loss(&self, state: Vec<Tensor<4>>) -> Tensor<1> {
@@ -202,6 +204,7 @@ impl Equilibrium for Images {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::bench::against::workloads::equilibrium::assert_prepared;
     use crate::commands::bench::against::workloads::host::{Maps, assert_close};
 
     const TINY: Sizes = Sizes {
@@ -254,6 +257,15 @@ mod tests {
             for (found, expected) in found.into_iter().zip(&expected) {
                 assert_close(found, &expected.values);
             }
+        }
+    }
+
+    #[test]
+    fn the_prepared_map_is_the_map() {
+        let arrays = draw(&TINY, Value::Null);
+        for device in deq::devices::all() {
+            let images = Images::load(&arrays, TINY.groups, &device).expect("arrays that fit");
+            assert_prepared(&images, &images.cotangent);
         }
     }
 }

@@ -3,14 +3,15 @@
 use anyhow::Result;
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use deq::implicit::Prepared;
+use deq_kernels::{Activation, Entry, SparseMatrix};
 use ignn::{Adjacency, Graph};
 use serde_json::Value;
 
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
-use super::layers::transposed;
+use super::layers::{apply, packed, transposed};
 use crate::commands::bench::against::files::Arrays;
 
 /// $\lVert W \rVert_\infty$, with an adjacency of radius 1.
@@ -29,9 +30,17 @@ pub(super) struct Sizes {
 /// $A = D^{-1/2} (\text{edges} + I) D^{-1/2}$.
 pub(super) struct Nodes {
     weights: Weights,
-    adjacency: Adjacency,
+    edges: Edges,
     x: Tensor<2>,
     cotangent: Tensor<3>,
+}
+
+/// $A$, for devices with and without a kernel for sparse products.
+#[derive(Module, Debug)]
+pub(super) struct Edges {
+    #[module(skip)]
+    matrix: SparseMatrix,
+    adjacency: Adjacency,
 }
 
 #[derive(Module, Debug)]
@@ -96,18 +105,45 @@ pub(super) fn draw_graph(
     Ok(())
 }
 
-/// The adjacency of a file.
-pub(super) fn adjacency(arrays: &Arrays, device: &Device) -> Result<Adjacency> {
+/// The number of nodes of a file's graph, and the entries of its matrix.
+fn entries(arrays: &Arrays) -> Result<(usize, Vec<Entry>)> {
     let starts = arrays.integers("indptr")?;
     let columns = arrays.integers("indices")?;
-    let mut edges = Vec::with_capacity(columns.len());
-    for (row, bounds) in starts.windows(2).enumerate() {
-        let columns = &columns[bounds[0] as usize..bounds[1] as usize];
-        edges.extend(columns.iter().map(|&column| (column as u32, row as u32)));
-    }
     let (_, values) = arrays.floats("values")?;
-    let graph = Graph::weighted(starts.len() - 1, &edges, values)?;
+    let mut entries = Vec::with_capacity(columns.len());
+    for (row, bounds) in starts.windows(2).enumerate() {
+        for at in bounds[0] as usize..bounds[1] as usize {
+            entries.push((row as u32, columns[at] as u32, f64::from(values[at])));
+        }
+    }
+    Ok((starts.len() - 1, entries))
+}
+
+/// The adjacency of a file.
+pub(super) fn adjacency(arrays: &Arrays, device: &Device) -> Result<Adjacency> {
+    let (nodes, entries) = entries(arrays)?;
+    let edges = entries.iter().map(|&(row, column, _)| (column, row));
+    let values = entries.iter().map(|&(_, _, value)| value as f32);
+    let (edges, values): (Vec<_>, Vec<_>) = (edges.collect(), values.collect());
+    let graph = Graph::weighted(nodes, &edges, &values)?;
     Ok(Adjacency::new(graph, device))
+}
+
+impl Edges {
+    fn load(arrays: &Arrays, device: &Device) -> Result<Self> {
+        let (nodes, entries) = entries(arrays)?;
+        Ok(Self {
+            matrix: SparseMatrix::new([nodes; 2], &entries),
+            adjacency: adjacency(arrays, device)?,
+        })
+    }
+
+    /// $\mathrm{ReLU}(A Y + B)$.
+    fn forward(&self, rows: Tensor<2>, addend: Tensor<2>) -> Tensor<2> {
+        let relu = Some(Activation::Relu);
+        let elsewhere = |rows: Tensor<2>| self.adjacency.propagate(rows);
+        self.matrix.multiply_add_or(rows, addend, relu, elsewhere)
+    }
 }
 
 impl Nodes {
@@ -123,7 +159,7 @@ impl Nodes {
                 w: linear("w")?,
                 omega: linear("omega")?,
             },
-            adjacency: adjacency(arrays, device)?,
+            edges: Edges::load(arrays, device)?,
             x: arrays.tensor("x", device)?,
             cotangent: arrays.tensor("cotangent", device)?,
         })
@@ -132,7 +168,7 @@ impl Nodes {
 
 impl Equilibrium for Nodes {
     type Weights = Weights;
-    type Args = (Linear, Tensor<2>, Adjacency);
+    type Args = (Linear, Tensor<2>, Edges);
     type State = Tensor<3>;
 
     fn weights(&self) -> &Weights {
@@ -140,19 +176,22 @@ impl Equilibrium for Nodes {
     }
 
     fn args(&self) -> Self::Args {
-        let injection = self.weights.omega.forward(self.x.clone());
-        (self.weights.w.clone(), injection, self.adjacency.clone())
+        let injection = apply(&self.weights.omega, self.x.clone());
+        (self.weights.w.clone(), injection, self.edges.clone())
     }
 
     fn start(&self) -> Tensor<3> {
         self.cotangent.zeros_like()
     }
 
-    fn map((w, injection, adjacency): &Self::Args, z: Tensor<3>) -> Tensor<3> {
-        let [_, nodes, hidden] = z.dims();
-        let rows = w.forward(z.reshape([nodes, hidden]));
-        let rows = relu(adjacency.propagate(rows) + injection.clone());
-        rows.reshape([1, nodes, hidden])
+    fn prepare((w, injection, edges): &Self::Args) -> Prepared<'_, Tensor<3>> {
+        let w = packed(w);
+        Box::new(move |z: Tensor<3>| {
+            let [_, nodes, hidden] = z.dims();
+            let z: Tensor<2> = z.reshape([nodes, hidden]);
+            let rows = edges.forward(w.forward(z, None), injection.clone());
+            rows.reshape([1, nodes, hidden])
+        })
     }
 
     fn loss(&self, z: Tensor<3>) -> Tensor<1> {
@@ -163,6 +202,7 @@ impl Equilibrium for Nodes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::bench::against::workloads::equilibrium::assert_prepared;
     use crate::commands::bench::against::workloads::host::{assert_close, linear, wide};
 
     const TINY: Sizes = Sizes {
@@ -204,6 +244,15 @@ mod tests {
             let nodes = Nodes::load(&arrays, &device).expect("arrays that fit");
             let image = Nodes::map(&nodes.args(), nodes.cotangent.clone());
             assert_close(image, &expected);
+        }
+    }
+
+    #[test]
+    fn the_prepared_map_is_the_map() {
+        let arrays = draw(&TINY, Value::Null).expect("a graph");
+        for device in deq::devices::all() {
+            let nodes = Nodes::load(&arrays, &device).expect("arrays that fit");
+            assert_prepared(&nodes, &nodes.cotangent);
         }
     }
 

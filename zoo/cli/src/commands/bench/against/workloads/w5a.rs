@@ -3,17 +3,19 @@
 use anyhow::Result;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::relu;
-use burn::tensor::module::avg_pool2d;
-use burn::tensor::ops::{AvgPoolOptions, GridSampleOptions, InterpolateMode};
 use burn::tensor::{Device, Tensor, TensorData};
+use deq::implicit::Prepared;
+use deq_kernels::{Activation, PackedConv2d};
 use serde_json::Value;
 
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
-use super::layers::{conv, draw_weight, zero_bias};
-use super::w5b::Gru;
+use super::gru::{Gru, PreparedGru};
+use super::layers::{conv, draw_weight, packed_conv, zero_bias};
+use super::look_up::{LookUp, Pyramid, pyramid, window};
 use crate::commands::bench::against::files::Arrays;
+
+const RELU: Option<Activation> = Some(Activation::Relu);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
@@ -66,12 +68,9 @@ pub(super) struct Constants {
     context: Tensor<4>,
     /// $c_0$, `[1, 2, height, width]`.
     origin: Tensor<4>,
-    /// Offsets (x, y) within the radius, x slowest, `[1, side, side, 2]`.
+    /// Where correlations are looked up around a place.
     window: Tensor<4>,
 }
-
-/// The correlation at each level, `[pixels, 1, height, width]`.
-type Pyramid = Vec<Tensor<4>>;
 
 pub(super) fn draw(sizes: &Sizes, settings: Value) -> Arrays {
     let Sizes {
@@ -157,20 +156,6 @@ impl Flow {
             levels,
         })
     }
-
-    /// The products of all pairs of features over the root of their number, at each level.
-    fn pyramid(&self) -> Pyramid {
-        let [first, second] = self.features.clone();
-        let [channels, pixels] = first.dims();
-        let [_, _, height, width] = self.constants.origin.dims();
-        let products = first.transpose().matmul(second) / (channels as f64).sqrt();
-        let mut pyramid = vec![products.reshape([pixels, 1, height, width])];
-        for level in 1..self.levels {
-            let finer = pyramid[level - 1].clone();
-            pyramid.push(avg_pool2d(finer, AvgPoolOptions::new([2, 2])));
-        }
-        pyramid
-    }
 }
 
 /// The coordinates (x, y) of every pixel.
@@ -181,67 +166,55 @@ fn origin(height: usize, width: usize, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, [1, 2, height, width]), device)
 }
 
-fn window(radius: usize, device: &Device) -> Tensor<4> {
-    let side = 2 * radius + 1;
-    let offset = |step: usize| step as f32 - radius as f32;
-    let offsets = (0..side).flat_map(|x| (0..side).flat_map(move |y| [offset(x), offset(y)]));
-    let values: Vec<f32> = offsets.collect();
-    Tensor::from_data(TensorData::new(values, [1, side, side, 2]), device)
-}
-
-/// The correlation around the coordinates, `[1, levels · side², height, width]`. Without a graph:
-/// nothing that is trained is behind it.
-fn look_up(pyramid: &[Tensor<4>], window: &Tensor<4>, coordinates: Tensor<4>) -> Tensor<4> {
-    let window = window.clone().inner();
-    let [_, side, _, _] = window.dims();
-    let [_, _, height, width] = coordinates.dims();
-    let pixels = height * width;
-    let centre = coordinates.inner().permute([0, 2, 3, 1]);
-    let mut centre = centre.reshape([pixels, 1, 1, 2]);
-    let mut found = Vec::with_capacity(pyramid.len());
-    for volume in pyramid {
-        let [_, _, rows, columns] = volume.dims();
-        // From pixels to [-1, 1], which are the middles of the first and the last pixel.
-        let scales = [2.0 / (columns - 1) as f32, 2.0 / (rows - 1) as f32];
-        let scales = TensorData::new(scales.to_vec(), [1, 1, 1, 2]);
-        let scales = Tensor::<4>::from_data(scales, &window.device());
-        let places = (centre.clone() + window.clone()) * scales - 1.0;
-        let options = GridSampleOptions::new(InterpolateMode::Bilinear).with_align_corners(true);
-        let values = volume.clone().inner().grid_sample_2d(places, options);
-        found.push(values.reshape([1, height, width, side * side]));
-        centre = centre / 2.0;
-    }
-    Tensor::cat(found, 3).permute([0, 3, 1, 2])
+/// An [`Update`] for many evaluations under one context.
+struct PreparedUpdate {
+    correlation1: PackedConv2d,
+    correlation2: PackedConv2d,
+    flow1: PackedConv2d,
+    flow2: PackedConv2d,
+    motion: PackedConv2d,
+    horizontal: PreparedGru,
+    vertical: PreparedGru,
+    head1: PackedConv2d,
+    head2: PackedConv2d,
 }
 
 impl Update {
+    fn prepare(&self, context: &Tensor<4>) -> PreparedUpdate {
+        PreparedUpdate {
+            correlation1: packed_conv(&self.correlation1),
+            correlation2: packed_conv(&self.correlation2),
+            flow1: packed_conv(&self.flow1),
+            flow2: packed_conv(&self.flow2),
+            motion: packed_conv(&self.motion),
+            horizontal: self.horizontal.prepare(context),
+            vertical: self.vertical.prepare(context),
+            head1: packed_conv(&self.head1),
+            head2: packed_conv(&self.head2),
+        }
+    }
+}
+
+impl PreparedUpdate {
+    /// The next hidden state and the step of the coordinates, from what was looked up and the
+    /// flow.
     fn forward(
         &self,
-        pyramid: &[Tensor<4>],
-        constants: &Constants,
-        (hidden, coordinates): (Tensor<4>, Tensor<4>),
-    ) -> (Tensor<4>, Tensor<4>) {
-        let coordinates = coordinates.detach();
-        let correlation = look_up(pyramid, &constants.window, coordinates.clone());
-        let correlation = if coordinates.is_autodiff() {
-            correlation.autodiff()
-        } else {
-            correlation
-        };
-        let flow = coordinates.clone() - constants.origin.clone();
-        let correlation = relu(self.correlation1.forward(correlation));
-        let correlation = relu(self.correlation2.forward(correlation));
-        let motion = relu(self.flow1.forward(flow.clone()));
-        let motion = relu(self.flow2.forward(motion));
-        let motion = relu(
-            self.motion
-                .forward(Tensor::cat(vec![correlation, motion], 1)),
-        );
-        let x = Tensor::cat(vec![constants.context.clone(), motion, flow], 1);
-        let hidden = self.horizontal.forward(hidden, x.clone());
-        let hidden = self.vertical.forward(hidden, x);
-        let step = self.head2.forward(relu(self.head1.forward(hidden.clone())));
-        (hidden, coordinates + step)
+        hidden: Tensor<4>,
+        correlation: Tensor<4>,
+        flow: Tensor<4>,
+    ) -> [Tensor<4>; 2] {
+        let correlation = self.correlation1.forward(correlation, RELU);
+        let correlation = self.correlation2.forward(correlation, RELU);
+        let motion = self.flow1.forward(flow.clone(), RELU);
+        let motion = self.flow2.forward(motion, RELU);
+        let motion = Tensor::cat(vec![correlation, motion], 1);
+        let motion = self.motion.forward(motion, RELU);
+        let x = Tensor::cat(vec![motion, flow], 1);
+        let hidden = self.horizontal.forward(hidden, Some(&x));
+        let hidden = self.vertical.forward(hidden, Some(&x));
+        let step = self.head1.forward(hidden.clone(), RELU);
+        [hidden, self.head2.forward(step, None)]
     }
 }
 
@@ -255,7 +228,9 @@ impl Equilibrium for Flow {
     }
 
     fn args(&self) -> Self::Args {
-        (self.weights.clone(), self.pyramid(), self.constants.clone())
+        let [_, _, height, width] = self.constants.origin.dims();
+        let pyramid = pyramid(self.features.clone(), [height, width], self.levels);
+        (self.weights.clone(), pyramid, self.constants.clone())
     }
 
     fn start(&self) -> Self::State {
@@ -263,8 +238,16 @@ impl Equilibrium for Flow {
         (hidden.zeros_like(), self.constants.origin.clone())
     }
 
-    fn map((update, pyramid, constants): &Self::Args, state: Self::State) -> Self::State {
-        update.forward(pyramid, constants, state)
+    fn prepare((update, pyramid, constants): &Self::Args) -> Prepared<'_, Self::State> {
+        let look_up = LookUp::new(pyramid, &constants.window);
+        let update = update.prepare(&constants.context);
+        Box::new(move |(hidden, coordinates): Self::State| {
+            let coordinates = coordinates.detach();
+            let correlation = look_up.at(coordinates.clone());
+            let flow = coordinates.clone() - constants.origin.clone();
+            let [hidden, step] = update.forward(hidden, correlation, flow);
+            (hidden, coordinates + step)
+        })
     }
 
     fn loss(&self, (hidden, coordinates): Self::State) -> Tensor<1> {
@@ -276,6 +259,7 @@ impl Equilibrium for Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::bench::against::workloads::equilibrium::assert_prepared;
     use crate::commands::bench::against::workloads::host::{Maps, assert_close};
 
     const TINY: Sizes = Sizes {
@@ -343,6 +327,12 @@ mod tests {
         })
     }
 
+    /// The state in the tests.
+    fn state(model: &Flow) -> (Tensor<4>, Tensor<4>) {
+        let (hidden, offsets) = model.cotangent.clone();
+        (hidden, offsets + model.constants.origin.clone())
+    }
+
     #[test]
     fn the_map_is_the_formula() {
         let arrays = draw(&TINY, Value::Null);
@@ -363,12 +353,20 @@ mod tests {
             for device in [device.clone(), device.autodiff()] {
                 let model = Flow::load(&arrays, TINY.radius, TINY.levels, &device);
                 let model = model.expect("arrays that fit");
-                let (hidden, offsets) = model.cotangent.clone();
-                let state = (hidden, offsets + model.constants.origin.clone());
-                let (hidden, coordinates) = Flow::map(&model.args(), state);
+                let (hidden, coordinates) = Flow::map(&model.args(), state(&model));
                 assert_close(hidden, &new_hidden.values);
                 assert_close(coordinates, &new_at.values);
             }
+        }
+    }
+
+    #[test]
+    fn the_prepared_map_is_the_map() {
+        let arrays = draw(&TINY, Value::Null);
+        for device in deq::devices::all() {
+            let model = Flow::load(&arrays, TINY.radius, TINY.levels, &device);
+            let model = model.expect("arrays that fit");
+            assert_prepared(&model, &state(&model));
         }
     }
 }

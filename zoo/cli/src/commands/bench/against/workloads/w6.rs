@@ -1,10 +1,8 @@
 //! W6: single operations.
 
 use anyhow::Result;
-use burn::tensor::activation::softmax;
-use burn::tensor::module::{conv2d, layer_norm};
-use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
+use deq_kernels::{Sliding, conv2d, layer_norm, matmul, softmax, tanh};
 use serde_json::Value;
 
 use super::draw::Draw;
@@ -106,34 +104,33 @@ impl Kernel {
             Self::Sgemm1024 | Self::Sgemm64x1024 | Self::Sgemm64x128 => {
                 let a: Tensor<2> = arrays.tensor(one, device)?;
                 let b: Tensor<2> = arrays.tensor(two, device)?;
-                work(move || a.clone().matmul(b.clone()))
+                work(move || matmul(a.clone(), b.clone()))
             }
             Self::BatchedGemm => {
                 let a: Tensor<3> = arrays.tensor(one, device)?;
                 let b: Tensor<3> = arrays.tensor(two, device)?;
-                work(move || a.clone().matmul(b.clone()))
+                work(move || matmul(a.clone(), b.clone()))
             }
             Self::Conv3x3 | Self::Conv1x5 => {
                 let a: Tensor<4> = arrays.tensor(one, device)?;
                 let b: Tensor<4> = arrays.tensor(two, device)?;
                 let [_, _, height, width] = b.dims();
-                let padding = [height / 2, width / 2];
-                let options = ConvOptions::new([1, 1], padding, [1, 1], 1);
-                work(move || conv2d(a.clone(), b.clone(), None, options.clone()))
+                let sliding = Sliding::same([height, width]);
+                work(move || conv2d(a.clone(), b.clone(), None, sliding, None))
             }
             Self::Tanh => {
                 let a: Tensor<1> = arrays.tensor(one, device)?;
-                work(move || a.clone().tanh())
+                work(move || tanh(a.clone()))
             }
             Self::Softmax => {
                 let a: Tensor<2> = arrays.tensor(one, device)?;
-                work(move || softmax(a.clone(), 1))
+                work(move || softmax(a.clone()))
             }
             Self::LayerNorm => {
                 let a: Tensor<2> = arrays.tensor(one, device)?;
                 let gains: Tensor<1> = arrays.tensor(two, device)?;
                 let shifts: Tensor<1> = arrays.tensor("c", device)?;
-                work(move || layer_norm(a.clone(), gains.clone(), Some(shifts.clone()), 1e-5))
+                work(move || layer_norm(a.clone(), gains.clone(), shifts.clone(), 1e-5))
             }
             Self::Add => {
                 let a: Tensor<1> = arrays.tensor(one, device)?;
