@@ -114,7 +114,12 @@ impl Job<'_> {
 fn write_result(run: &Path, outcome: &Outcome, last: &Rendering) -> Result<()> {
     let file = run.join(RESULT);
     let metrics = as_json(&measured(last));
-    let result = json!({"step": outcome.step, "seconds": outcome.seconds, "test": metrics});
+    let result = json!({
+        "step": outcome.step,
+        "last_step": outcome.step,
+        "seconds": outcome.seconds,
+        "test": metrics,
+    });
     std::fs::write(&file, serde_json::to_string_pretty(&result)?)
         .with_context(|| format!("cannot write {}", file.display()))
 }

@@ -7,7 +7,7 @@ use deq_train::read_metrics;
 use serde_json::{Map, Value};
 
 use crate::commands::fit::FitRecipe;
-use crate::commands::train::{ModelName, plain, training_seconds};
+use crate::commands::train::{ModelName, newest_checkpoint, plain};
 
 /// A run of `train` or `fit`.
 pub(super) struct Run {
@@ -168,11 +168,11 @@ struct Ending {
 }
 
 fn ending(path: &Path) -> Result<Ending> {
-    let spent = training_seconds(path)?;
+    let (newest, spent) = newest_checkpoint(path)?.unzip();
     let file = path.join("test.json");
     let unfinished = Ending {
         is_finished: false,
-        seconds: spent,
+        seconds: spent.flatten(),
         results: Vec::new(),
     };
     if !file.is_file() {
@@ -185,7 +185,7 @@ fn ending(path: &Path) -> Result<Ending> {
         bail!("{} is no test of a single run", file.display());
     };
     // A run that goes on after its end has a later checkpoint than its test.
-    if spent.is_some_and(|spent| spent > seconds * (1.0 + 1e-9)) {
+    if newest > test["last_step"].as_u64().or(newest) {
         return Ok(unfinished);
     }
     let results = measured.iter();

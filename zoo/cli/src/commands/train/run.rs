@@ -74,7 +74,12 @@ impl Session {
         verify(&checkpoint).map_err(plain)?;
         learner.load(&checkpoint).map_err(boxed)?;
         let metrics = learner.test().map_err(boxed)?;
-        let result = json!({"step": step, "seconds": outcome.seconds, "test": as_json(&metrics)});
+        let result = json!({
+            "step": step,
+            "last_step": outcome.step,
+            "seconds": outcome.seconds,
+            "test": as_json(&metrics),
+        });
         let file = trainer.folder().file("test.json");
         std::fs::write(&file, serde_json::to_string_pretty(&result)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
@@ -152,14 +157,17 @@ pub(crate) fn checkpoint(run: &Path) -> Result<(PathBuf, u64)> {
     )
 }
 
-/// Time spent training before the newest whole checkpoint, in seconds; `None` without one.
-pub(crate) fn training_seconds(run: &Path) -> Result<Option<f64>> {
+/// The step of a run's newest checkpoint that is whole, and the seconds of training up to it.
+pub(crate) fn newest_checkpoint(run: &Path) -> Result<Option<(u64, Option<f64>)>> {
     let folder = run.join("checkpoints");
     for step in steps(&folder)?.into_iter().rev() {
         if let Ok(manifest) = verify(&folder.join(checkpoint_name(step))) {
             let manifest = serde_json::to_value(manifest)?;
             let seconds = manifest["progress"]["seconds"].as_str();
-            return Ok(seconds.and_then(|seconds| seconds.parse().ok()));
+            return Ok(Some((
+                step,
+                seconds.and_then(|seconds| seconds.parse().ok()),
+            )));
         }
     }
     Ok(None)
