@@ -114,7 +114,7 @@ impl Deq {
         self.solve_map(options, args, start, map)
     }
 
-    /// Solves for a map that may know its own transpose.
+    /// Solves for a map that may know its own transpose, or be prepared once a solve.
     ///
     /// # Errors
     /// As [`Deq::solve`].

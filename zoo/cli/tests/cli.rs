@@ -228,6 +228,35 @@ fn a_stopped_fit_goes_on_and_a_finished_one_with_more_steps() {
 }
 
 #[test]
+fn a_stopped_fit_does_not_go_on_with_another_signal() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (picture, out) = (dir.path().join("picture.png"), dir.path().join("run"));
+    let learnt = Image::built_in(8, 8).expect("a picture");
+    let other = Image::new(8, 8, 3, vec![0.5; 8 * 8 * 3]).expect("a picture");
+    let fit = |options: &[&str]| {
+        let mut arguments = vec!["fit", "--image", text(&picture), "--steps", "4"];
+        arguments.extend(["--out", text(&out)]);
+        arguments.extend(options);
+        deq_zoo(&arguments)
+    };
+    learnt.save_png(&picture).expect("written");
+    fit(&["--time-budget", "0.001s"]).code(1);
+    let original = || std::fs::read(out.join("original.png")).expect("the original");
+    let before = original();
+
+    other.save_png(&picture).expect("written");
+    let message = stderr(&fit(&[]).code(2));
+    for words in ["not the one this fit has learnt", "another --out"] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert!(original() == before, "the original is that of the fit");
+
+    learnt.save_png(&picture).expect("written");
+    let shown = stderr(&fit(&[]).success());
+    assert!(shown.contains("goes on after step 1"), "{shown}");
+}
+
+#[test]
 fn fit_takes_pictures_sounds_and_frames() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| dir.path().join(name);

@@ -118,7 +118,9 @@ impl GatedStep {
         });
         let [outputs, inputs, _, _] = kernel.dims();
         let (hidden, [_, channels, _, _]) = (outputs / 3, known.dims());
-        let others = inputs - hidden - channels;
+        let others = inputs
+            .checked_sub(hidden + channels)
+            .expect("the input must not have more channels than its kernels");
         let of = |first: usize, count: usize| kernel.clone().narrow(1, first, count);
         let packed = |kernel: Tensor<4>| PackedConv2d::new(kernel, None, sliding);
         Self {

@@ -6,9 +6,10 @@
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-/// From this many numbers on a kernel runs on rayon's threads. Waking a thread costs some ten
-/// microseconds, about what one core takes for the cheapest kernels here at this size.
-pub const PARALLEL_FROM: usize = 32 * 1024;
+/// From this many numbers on a kernel runs on rayon's threads. Handing work to them and waiting for
+/// it costs some tens of microseconds, more than one core takes for the cheapest kernels here below
+/// this size.
+pub const PARALLEL_FROM: usize = 64 * 1024;
 
 /// The numbers in one task: 32 KiB of `f32`, so that the passes of a kernel after the first find
 /// them in the first or second cache.

@@ -1,6 +1,6 @@
 //! Residuals and their norms against burn's operations.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, TensorData};
 use deq_kernels::{Measured, RowNorm, residual_norms};
 
 use crate::common::{assert_close, noise, precisions, value_tolerance, values};
@@ -97,19 +97,19 @@ fn nothing_has_norm_zero() {
     }
 }
 
-#[cfg(feature = "flex")]
 #[test]
 fn a_row_that_is_not_finite_stays_alone() {
-    use burn::tensor::{Device, TensorData};
-
-    let rows = vec![f64::NAN, 1.0, f64::INFINITY, 1.0, 3.0, 4.0];
-    let data = TensorData::new(rows, [3, 2]);
-    let image = Tensor::<2>::from_data(data, (&Device::flex(), DType::F32));
-    for norm in NORMS {
-        let found = residual_norms(image.clone(), image.zeros_like(), norm);
-        let found = values(found.norms);
-        assert!(found[0].is_nan() && found[1].is_nan(), "{norm:?}");
-        assert_eq!(found[2..4], [f64::INFINITY; 2], "{norm:?}");
-        assert!(found[4].is_finite() && found[5] > 3.0, "{norm:?}");
+    for (device, dtype, _) in precisions() {
+        let rows = vec![f64::NAN, 1.0, f64::INFINITY, 1.0, 3.0, 4.0];
+        let data = TensorData::new(rows, [3, 2]);
+        let image = Tensor::<2>::from_data(data, (&device, dtype));
+        for norm in NORMS {
+            let what = format!("{norm:?} {dtype:?} on {device:?}");
+            let point = Tensor::zeros([3, 2], (&device, dtype));
+            let found = values(residual_norms(image.clone(), point, norm).norms);
+            assert!(found[0].is_nan() && found[1].is_nan(), "{what}");
+            assert_eq!(found[2..4], [f64::INFINITY; 2], "{what}");
+            assert!(found[4].is_finite() && found[5] > 3.0, "{what}");
+        }
     }
 }

@@ -30,7 +30,7 @@ fn joined(gradients: NormGradients<f32>) -> Vec<f32> {
 }
 
 /// Odd, and above the threshold.
-const ROWS: usize = 131;
+const ROWS: usize = 267;
 const WIDTH: usize = 259;
 
 #[test]
@@ -84,7 +84,7 @@ fn one_thread_and_two_agree_bit_for_bit() {
 
 #[test]
 fn one_thread_and_two_agree_on_pictures() {
-    let (samples, channels, positions) = (5, 12, 601);
+    let (samples, channels, positions) = (10, 12, 601);
     let count = samples * channels * positions;
     assert!(count > PARALLEL_FROM);
     let (input, gradient) = (singles(count, 5), singles(count, 6));
@@ -123,7 +123,7 @@ fn one_thread_and_two_agree_on_pictures() {
 
 #[test]
 fn one_thread_and_two_agree_on_products() {
-    for [rows, terms, columns] in [[131, 259, 97], [5, 700, 900], [2_000, 30, 20]] {
+    for [rows, terms, columns] in [[267, 259, 97], [7, 700, 900], [8_000, 30, 20]] {
         let (a, b) = (singles(rows * terms, 11), singles(terms * columns, 12));
         let bias = singles(columns, 13);
         assert_same("product", || {
@@ -138,11 +138,11 @@ fn one_thread_and_two_agree_on_products() {
             output
         });
     }
-    let (a, b) = (singles(9 * 40 * 50, 14), singles(9 * 50 * 70, 15));
+    let (a, b) = (singles(9 * 80 * 100, 14), singles(9 * 100 * 70, 15));
     assert_same("products of stacks", || {
-        let mut output = vec![0.0; 9 * 40 * 70];
-        let left = Stack::new(&a, [3, 3, 40, 50]);
-        let right = Stack::new(&b, [3, 3, 50, 70]);
+        let mut output = vec![0.0; 9 * 80 * 70];
+        let left = Stack::new(&a, [3, 3, 80, 100]);
+        let right = Stack::new(&b, [3, 3, 100, 70]);
         host::multiply_stacks(left, right, &mut output);
         output
     });
@@ -157,7 +157,7 @@ fn one_thread_and_two_agree_on_convolutions() {
         stride: [1, 1],
         padding: [1, 1],
     };
-    let (samples, outputs, taps) = (3, 14, geometry.taps());
+    let (samples, outputs, taps) = (4, 14, geometry.taps());
     let positions = 29 * 31;
     let input = singles(samples * geometry.sample(), 16);
     let gradient = singles(samples * outputs * positions, 17);
@@ -183,10 +183,10 @@ fn one_thread_and_two_agree_on_convolutions() {
 
 #[test]
 fn one_thread_and_two_agree_on_attention() {
-    let shape: [usize; 4] = [2, 3, 130, 20];
+    let shape: [usize; 4] = [2, 4, 230, 20];
     let count: usize = shape.iter().product();
     let values: Vec<Vec<f32>> = (19..23).map(|seed| singles(count, seed)).collect();
-    let bias = singles(130, 23);
+    let bias = singles(230, 23);
     let attention = Attention {
         query: Stack::new(&values[0], shape),
         key: Stack::new(&values[1], shape),

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use deq_solvers::{
-    AndersonConfig, BroydenConfig, DriveOptions, LineSearch, Mixing, PicardConfig, Solution,
+    AndersonConfig, BroydenConfig, DriveOptions, LineSearch, Mixing, Norm, PicardConfig, Solution,
     SolveConfig, SolverConfig, Status, StepEvent,
 };
 
@@ -49,7 +49,7 @@ struct Run {
 }
 
 /// A slow symmetric contraction, element by element so that no bit crosses between samples.
-fn run(solver: &SolverConfig, device: &Device, at: At, poison: f32) -> Run {
+fn run(solver: &SolverConfig, norm: Norm, device: &Device, at: At, poison: f32) -> Run {
     let slopes = (0..FEATURES).map(|i| 0.95 - 0.15 * i as f32);
     let slopes = TensorData::new(slopes.collect::<Vec<f32>>(), [1, FEATURES]);
     let slopes = Matrix::from_data(slopes, device);
@@ -88,9 +88,10 @@ fn run(solver: &SolverConfig, device: &Device, at: At, poison: f32) -> Run {
         SolverConfig::NewtonKrylov(_) | SolverConfig::Gmres(_) => 2,
         _ => 7,
     };
-    let config = SolveConfig::new(solver.clone())
+    let mut config = SolveConfig::new(solver.clone())
         .with_tolerance(0.0)
         .with_max_iter(max_iter);
+    config.termination.norm = norm;
     let mut start = Matrix::zeros([BATCH, FEATURES], device);
     if at == At::Start {
         start = put(start);
@@ -116,13 +117,29 @@ fn row(matrix: &Matrix, sample: usize) -> Vec<u32> {
 
 #[test]
 fn a_broken_sample_fails_at_once_and_alone() {
+    // The square of the last is too large for `f32`.
+    fails_at_once_and_alone(Norm::L2, &[f32::NAN, f32::INFINITY, 1e38]);
+}
+
+#[test]
+fn a_broken_sample_fails_by_its_root_mean_square() {
+    fails_at_once_and_alone(Norm::Rms, &[f32::NAN, f32::INFINITY, 1e38]);
+}
+
+#[test]
+fn a_broken_sample_fails_by_its_largest_number() {
+    fails_at_once_and_alone(Norm::Max, &[f32::NAN, f32::INFINITY]);
+}
+
+fn fails_at_once_and_alone(norm: Norm, poisons: &[f32]) {
     for device in deq_devices::all() {
         for solver in solvers() {
-            let clean = run(&solver, &device, At::Never, 0.0);
+            let clean = run(&solver, norm, &device, At::Never, 0.0);
             for at in [At::Start, At::Call(1), At::Call(3), At::Call(clean.calls)] {
-                for poison in [f32::NAN, f32::INFINITY, 1e38] {
-                    let case = format!("{solver:?}, {poison} at {at:?} on {device:?}");
-                    check(&clean, &run(&solver, &device, at, poison), at, &case);
+                for &poison in poisons {
+                    let case = format!("{solver:?}, {norm:?}, {poison} at {at:?} on {device:?}");
+                    let broken = run(&solver, norm, &device, at, poison);
+                    check(&clean, &broken, at, &case);
                 }
             }
         }

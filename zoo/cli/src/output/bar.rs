@@ -64,7 +64,7 @@ impl BarPlot {
                 let corners = [(base, middle - 0.3), (value, middle + 0.3)];
                 let style = PALETTE[0].filled();
                 chart.draw_series([Rectangle::new(corners, style)])?;
-                let mut end = value.max(base);
+                let (mut start, mut end) = (value, value.max(base));
                 let ends = bar.range.and_then(|(low, high)| {
                     Some((self.scale.place(low)?, self.scale.place(high)?))
                 });
@@ -73,16 +73,16 @@ impl BarPlot {
                     let lines = [vec![(low, middle), (high, middle)], tip(low), tip(high)];
                     let style = BLACK.stroke_width(2);
                     chart.draw_series(lines.map(|line| PathElement::new(line, style)))?;
-                    end = end.max(high);
+                    (start, end) = (start.min(low), end.max(high));
                 }
-                // Beyond, or inside where the page would cut it off.
-                let (end, side, shift) = match end > reach {
-                    true => (values.high(), HPos::Right, -2),
-                    false => (end, HPos::Left, 6),
+                // Beyond, or on the bar where the page would cut it off.
+                let (place, side, shift, color) = match end > reach {
+                    true => (start, HPos::Right, -6, &WHITE),
+                    false => (end, HPos::Left, 6, &BLACK),
                 };
-                let style = beside.pos(Pos::new(side, VPos::Center));
+                let style = beside.color(color).pos(Pos::new(side, VPos::Center));
                 let text = Text::new(short(bar.value), (shift, 0), style);
-                chart.draw_series([EmptyElement::at((end, middle)) + text])?;
+                chart.draw_series([EmptyElement::at((place, middle)) + text])?;
             }
             Ok(())
         })

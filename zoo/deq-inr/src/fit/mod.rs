@@ -167,6 +167,7 @@ impl Fit {
         if let Sampling::Random { points } = self.config.sampling {
             for _ in 0..state.step {
                 self.order.next(points, self.signal.points());
+                self.order.take(points);
             }
         }
         self.model = model;
@@ -204,7 +205,7 @@ impl Fit {
         let reuse = match self.config.sampling {
             Sampling::All { reuse } => reuse,
             Sampling::Random { points } => {
-                let chosen = self.order.next(points, self.signal.points());
+                let chosen = self.order.next(points, self.signal.points()).to_vec();
                 self.chunks = self.select(&chosen);
                 false
             }
@@ -262,6 +263,9 @@ impl Fit {
     ) -> StepReport {
         for (chunk, state) in self.chunks.iter_mut().zip(states) {
             chunk.state = state;
+        }
+        if let Sampling::Random { points } = self.config.sampling {
+            self.order.take(points);
         }
         self.model = model;
         self.step = report.step;

@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use crate::Signal;
 
 /// Random points: one shuffled pass after another. They depend on the seed and on how many were
-/// drawn before, so that drawing again leads to the same place.
+/// taken before, so that taking as many again leads to the same place.
 #[derive(Debug)]
 pub(super) struct Order {
     rng: StdRng,
@@ -21,13 +21,23 @@ impl Order {
         }
     }
 
-    pub(super) fn next(&mut self, count: usize, points: usize) -> Vec<usize> {
+    /// The next `count` points of `points`, or what a pass has left. They stay the next ones until
+    /// they are [taken](Self::take).
+    pub(super) fn next(&mut self, count: usize, points: usize) -> &[usize] {
         if self.remaining.is_empty() {
             self.remaining = (0..points).collect();
             self.remaining.shuffle(&mut self.rng);
         }
-        let rest = self.remaining.len().saturating_sub(count);
-        self.remaining.split_off(rest)
+        &self.remaining[self.rest(count)..]
+    }
+
+    /// Goes past the next `count` points.
+    pub(super) fn take(&mut self, count: usize) {
+        self.remaining.truncate(self.rest(count));
+    }
+
+    fn rest(&self, count: usize) -> usize {
+        self.remaining.len().saturating_sub(count)
     }
 }
 

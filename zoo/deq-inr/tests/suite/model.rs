@@ -7,7 +7,7 @@ use deq::implicit::{check_prepared, with_prepare};
 use deq::prelude::*;
 use deq_datasets::{Audio, Frames, Image};
 use deq_inr::{
-    Filter, Fit, FitConfig, FitState, InrConfig, InrError, Mfn, Preset, Sampling, Signal,
+    Filter, Fit, FitConfig, FitState, Inr, InrConfig, InrError, Mfn, Preset, Sampling, Signal,
     SignalKind, Start, StepReport,
 };
 
@@ -431,6 +431,30 @@ fn the_fits_own_adam_is_that_of_a_caller() {
                     &own.step().expect("a step"),
                     &step(&mut other, &mut optimizer),
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_that_failed_is_made_again() {
+    for device in deq::devices::all() {
+        let signal = picture();
+        for config in samplings() {
+            let (mut straight, mut failing) = (
+                fit(&device, config.clone(), &signal),
+                fit(&device, config, &signal),
+            );
+            let (mut one, mut other) = (adam(), adam());
+            // Into the second pass over the points.
+            for _ in 0..4 {
+                let failed: Result<StepReport, InrError> =
+                    failing.step_with(|_, _| -> Result<Inr, InrError> {
+                        Err(InrError::NotFinite(f64::NAN, 0))
+                    });
+                assert!(matches!(failed, Err(InrError::NotFinite(_, 0))));
+                let expected = step(&mut straight, &mut one);
+                same(&expected, &step(&mut failing, &mut other));
             }
         }
     }

@@ -34,9 +34,9 @@ const TASKS: usize = 16;
 /// So few products are cut themselves; more are shared out whole.
 const FEW: usize = 4;
 
-/// From this many multiplications on a product runs on rayon's threads: some ten microseconds of
+/// From this many multiplications on a product runs on rayon's threads: some forty microseconds of
 /// one core.
-const PARALLEL_PRODUCT: usize = 1 << 20;
+const PARALLEL_PRODUCT: usize = 1 << 22;
 
 pub(crate) fn is_large_product(rows: usize, columns: usize, depth: usize) -> bool {
     rows.saturating_mul(columns).saturating_mul(depth) >= PARALLEL_PRODUCT

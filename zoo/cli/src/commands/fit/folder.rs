@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use deq_inr::SignalKind;
-use deq_train::{Environment, RunFolder};
+use deq_train::{Environment, RunFolder, TrainError};
 
 use super::recipe::Recipe;
-use crate::commands::train::{open_folder, plain};
+use crate::commands::train::{go_on, open_folder, plain};
 
 /// What a finished fit has measured, the last file that it writes.
 pub(super) const RESULT: &str = "test.json";
@@ -18,27 +18,41 @@ pub(super) fn open(
     out: Option<&Path>,
     environment: &Environment,
 ) -> Result<RunFolder> {
-    let parent = Path::new("runs");
-    let path = out.map(Path::to_owned).or_else(|| stopped(parent, recipe));
-    match path {
-        Some(path) => open_folder(recipe, &path, environment),
-        None => {
-            RunFolder::create_numbered(parent, &recipe.name, recipe, environment).map_err(plain)
-        }
+    match out {
+        Some(path) => open_folder(recipe, path, environment),
+        None => open_in(Path::new("runs"), recipe, environment),
     }
 }
 
-/// The newest folder of a fit by this recipe that did not come to its end.
+fn open_in(parent: &Path, recipe: &Recipe, environment: &Environment) -> Result<RunFolder> {
+    if let Some(path) = stopped(parent, recipe) {
+        match RunFolder::open(&path) {
+            Ok(folder) => return go_on(folder, recipe),
+            // It was not stopped: another process is fitting there.
+            Err(TrainError::Locked { .. }) => {}
+            Err(error) => return Err(plain(error)),
+        }
+    }
+    RunFolder::create_numbered(parent, &recipe.name, recipe, environment).map_err(plain)
+}
+
+/// The newest folder of a fit by this recipe, of as many steps or fewer, that did not come to its
+/// end.
 fn stopped(parent: &Path, recipe: &Recipe) -> Option<PathBuf> {
     let number = |path: &Path| {
         let name = path.file_name()?.to_str()?;
         let number = name.strip_prefix(&recipe.name)?.strip_prefix('-')?;
         number.parse::<u64>().ok()
     };
+    let is_same = |other: Recipe| {
+        let raised = other.steps <= recipe.steps;
+        let steps = recipe.steps;
+        raised && Recipe { steps, ..other } == *recipe
+    };
     let is_stopped = |path: &Path| {
         path.join("checkpoints").is_dir()
             && !path.join(RESULT).exists()
-            && Recipe::read(&path.join("config.toml")).is_ok_and(|other| other == *recipe)
+            && Recipe::read(&path.join("config.toml")).is_ok_and(is_same)
     };
     let paths = std::fs::read_dir(parent).ok()?.flatten();
     let numbered = paths.filter_map(|entry| Some((number(&entry.path())?, entry.path())));
@@ -115,11 +129,31 @@ mod tests {
             path
         };
         assert_eq!(stopped(&parent.join("none"), &recipe(3)), None);
-        let (first, second, _other) = (make(3), make(3), make(4));
+        let (first, second, longer) = (make(3), make(3), make(4));
+        assert_eq!(stopped(parent, &recipe(2)), None, "steps are only raised");
+        assert_eq!(stopped(parent, &recipe(5)), Some(longer));
         assert_eq!(stopped(parent, &recipe(3)), Some(second.clone()));
         std::fs::write(second.join(RESULT), "{}").expect("written");
         assert_eq!(stopped(parent, &recipe(3)), Some(first.clone()));
         std::fs::write(first.join(RESULT), "{}").expect("written");
         assert_eq!(stopped(parent, &recipe(3)), None);
+    }
+
+    #[test]
+    fn a_fit_that_another_process_makes_is_left_alone() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let open = |steps: usize| {
+            let opened = open_in(parent.path(), &recipe(steps), &Environment::here("test"));
+            opened.expect("a folder")
+        };
+        let first = open(3);
+        let path = first.path().to_owned();
+        std::fs::create_dir(path.join("checkpoints")).expect("a folder");
+        let second = open(3);
+        assert_ne!(second.path(), path);
+        drop((first, second));
+        assert_eq!(open(5).path(), path);
+        let config = Recipe::read(&path.join("config.toml"));
+        assert_eq!(config.expect("a recipe").steps, 5);
     }
 }

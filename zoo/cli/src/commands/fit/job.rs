@@ -15,7 +15,7 @@ use super::learner::{FitLearner, measured};
 use super::recipe::{Recipe, describe};
 use super::{curve, filmstrip};
 use crate::commands::interrupt;
-use crate::commands::train::{as_json, plain};
+use crate::commands::train::{as_json, newest_checkpoint, plain};
 
 /// What a fit is made from.
 pub(super) struct Job<'a> {
@@ -54,7 +54,10 @@ impl Job<'_> {
             .with("debug_assertions", cfg!(debug_assertions));
         let folder = folder::open(recipe, self.out, &environment)?;
         let path = folder.path().to_owned();
-        save(&path, "original", signal.kind(), signal.targets())?;
+        // Whether a fit that goes on has this signal is not known before its checkpoint is read.
+        if newest_checkpoint(&path)?.is_none() {
+            save(&path, "original", signal.kind(), signal.targets())?;
+        }
         eprintln!(
             "fitting {} ({parameters} parameters) to {} on {}; writing to {}",
             recipe.name,

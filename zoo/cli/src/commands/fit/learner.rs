@@ -13,6 +13,9 @@ use crate::commands::train::on_host;
 /// The checkpoint's file for what a fit carries besides its model and its optimiser.
 const STATE: &str = "fit.safetensors";
 
+/// The fingerprint of the signal in that file.
+const SIGNAL: &str = "signal";
+
 /// A model with the signal that it learns.
 pub(super) struct FitLearner {
     fit: Fit,
@@ -82,6 +85,15 @@ pub(super) fn measured(rendering: &Rendering) -> Metrics {
     metrics
 }
 
+/// FNV-1a over the numbers' bits.
+fn fingerprint(values: &[f32]) -> i64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in values.iter().flat_map(|value| value.to_le_bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash.cast_signed()
+}
+
 impl Learner for FitLearner {
     fn step(&mut self, _step: u64, rate: f64) -> Result<Metrics, LearnerError> {
         self.last = None;
@@ -115,8 +127,12 @@ impl Learner for FitLearner {
         self.optimizer
             .save(&folder.join("optimizer.safetensors"), model)?;
         let state = self.fit.state();
-        let step = TensorData::from([state.step as i64]);
-        let mut tensors = Tensors::from([("step".to_owned(), step)]);
+        let numbers = [
+            ("step", state.step as i64),
+            (SIGNAL, fingerprint(self.signal.targets())),
+        ];
+        let numbers = numbers.map(|(name, number)| (name.to_owned(), TensorData::from([number])));
+        let mut tensors = Tensors::from(numbers);
         for (chunk, z) in state.fixed_points.iter().enumerate() {
             tensors.insert(format!("z.{chunk}"), on_host(z));
         }
@@ -124,14 +140,26 @@ impl Learner for FitLearner {
     }
 
     fn load(&mut self, folder: &Path) -> Result<(), LearnerError> {
+        let mut tensors = read_tensors(&folder.join(STATE))?;
+        let mut number = |name: &str| {
+            let data = tensors.remove(name);
+            data.and_then(|data| data.iter::<i64>().next())
+        };
+        let step = number("step").and_then(|step| usize::try_from(step).ok());
+        let signal = number(SIGNAL);
+        let signal = signal.ok_or_else(|| {
+            format!("{STATE} does not tell which signal it learns: choose another --out")
+        })?;
+        if signal != fingerprint(self.signal.targets()) {
+            return Err(
+                "the signal is not the one this fit has learnt: bring its file back, or choose another --out"
+                    .into(),
+            );
+        }
         let model = self.fit.model().clone();
         let model = load_module(&folder.join("model.safetensors"), model)?;
         self.optimizer
             .load(&folder.join("optimizer.safetensors"), &model)?;
-        let mut tensors = read_tensors(&folder.join(STATE))?;
-        let step = tensors.remove("step");
-        let step = step.and_then(|step| step.iter::<i64>().next());
-        let step = step.and_then(|step| usize::try_from(step).ok());
         let mut state = FitState {
             step: step.ok_or_else(|| format!("{STATE} does not tell how many steps were made"))?,
             fixed_points: Vec::new(),

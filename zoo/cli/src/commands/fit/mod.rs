@@ -52,7 +52,8 @@ pub(crate) struct Arguments {
     /// Renders from zero, reports and makes a checkpoint every so many steps [default: 50].
     #[arg(long, value_name = "N")]
     eval_every: Option<usize>,
-    /// A `config.toml` of an earlier run, to run it again.
+    /// The `config.toml` of an earlier run: makes it anew in another --out; without --out, goes on
+    /// with one in `runs` that was stopped.
     #[arg(
         long,
         value_name = "FILE",

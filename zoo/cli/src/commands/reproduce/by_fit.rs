@@ -62,8 +62,7 @@ fn preset(fit: &Fit) -> Result<Preset> {
     })
 }
 
-/// Fits in the folder `path`; `None` if Ctrl-C came before the end. A fit that was interrupted
-/// begins anew.
+/// Fits in the folder `path`, or goes on there; `None` if Ctrl-C came before the end.
 pub(super) fn make(
     fit: &Fit,
     seed: u64,
@@ -99,25 +98,9 @@ pub(super) fn make(
         eval_every: fit.steps,
     };
     let (recipe, signal) = plan.prepare()?;
-
-    // A fit writes to a new folder, and takes this name when it is finished.
-    let unfinished = path.with_extension("unfinished");
-    for folder in [unfinished.as_path(), path] {
-        if folder.is_dir() {
-            std::fs::remove_dir_all(folder)
-                .with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
-    }
-    let Some(fitted) = fit::fit(&recipe, &signal, device, Some(&unfinished), None)? else {
+    let Some(fitted) = fit::fit(&recipe, &signal, device, Some(path), None)? else {
         return Ok(None);
     };
-    std::fs::rename(&unfinished, path).with_context(|| {
-        format!(
-            "cannot rename {} to {}",
-            unfinished.display(),
-            path.display()
-        )
-    })?;
     let psnr = fitted.psnr.is_finite().then_some(fitted.psnr);
     let mut measured = Measured::default();
     measured.add(BTreeMap::from([("psnr".to_owned(), psnr)]), fitted.seconds);
@@ -184,15 +167,19 @@ mod tests {
             let dir = tempfile::tempdir().expect("a temporary folder");
             let path = dir.path().join("seed-0");
             let device: DeviceName = device.name().parse().expect("a device");
+            let mut metrics = Vec::new();
             for _ in 0..2 {
                 let made = make(&small(), 0, &path, None, device).expect("a fit");
                 let measured = made.expect("not interrupted");
                 let text = serde_json::to_string(&measured).expect("JSON");
                 assert!(text.contains("\"psnr\":["), "{text}");
-                assert!(path.join("metrics.jsonl").is_file());
-                let folders = std::fs::read_dir(dir.path()).expect("a folder").count();
-                assert_eq!(folders, 1, "nothing unfinished is left");
+                metrics.push(std::fs::read(path.join("metrics.jsonl")).expect("metrics"));
             }
+            // They tell the time, too.
+            assert!(
+                metrics[0] == metrics[1],
+                "what is fitted is not fitted again"
+            );
         }
     }
 }

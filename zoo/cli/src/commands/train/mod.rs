@@ -34,7 +34,7 @@ pub(crate) use self::metrics::{as_json, as_text, number};
 pub(crate) use self::probe::{Layer, POWER_STEPS, Probe, Sample};
 pub(crate) use self::recipe::{Experiment, ModelName, Recipe};
 pub(crate) use self::run::{
-    Session, boxed, checkpoint, newest_checkpoint, open_folder, plain, read_run,
+    Session, boxed, checkpoint, go_on, newest_checkpoint, open_folder, plain, read_run,
 };
 pub(crate) use self::spread::Spread;
 

@@ -101,9 +101,14 @@ pub(crate) fn open_folder<R: Serialize>(
     if !config.is_file() {
         return RunFolder::create(path, recipe, environment).map_err(plain);
     }
-    let folder = RunFolder::open(path).map_err(plain)?;
+    go_on(RunFolder::open(path).map_err(plain)?, recipe)
+}
+
+/// The folder of a run, which must be of the same recipe.
+pub(crate) fn go_on<R: Serialize>(folder: RunFolder, recipe: &R) -> Result<RunFolder> {
+    let config = folder.file("config.toml");
     if settings::check_same(&config, recipe)? {
-        let new = path.join("config.toml.new");
+        let new = folder.file("config.toml.new");
         let text = settings::text(recipe)?;
         std::fs::write(&new, text)
             .and_then(|()| std::fs::rename(&new, &config))
