@@ -6,7 +6,7 @@ use deq_kernels::{PackedLinear, attention, matmul, softmax};
 use crate::config::{Architecture, LmConfig};
 use crate::dropout::BlockMasks;
 use crate::init::Init;
-use crate::normalise::{effective, normalised, packed, standardised_sum};
+use crate::normalise::{effective, normalised, standardised_sum};
 
 /// Causal attention with relative positions and memory (Transformer-XL: Dai and others, ACL 2019,
 /// section 3.3), with an injection into queries, keys and values. Between query $i$ and key $j$ of
@@ -96,7 +96,7 @@ impl Attention {
         let [heads, size] = self.heads;
         let [_, _, queries, keys] = mask.dims();
         let remembered = keys - queries;
-        let qkv_net = packed(&self.qkv_net);
+        let qkv_net = PackedLinear::of(&self.qkv_net);
         let past = memory.map(|memory| {
             let injection = injection.clone().narrow(1, 0, remembered);
             let memory = normalised(self.ln1.as_ref(), memory.clone());
@@ -105,7 +105,7 @@ impl Attention {
         PreparedAttention {
             layer: self,
             qkv_net,
-            o_net: packed(&self.o_net),
+            o_net: PackedLinear::of(&self.o_net),
             past,
             injection: injection.narrow(1, remembered, queries),
             position_keys: position_keys.reshape([heads, size, keys]),

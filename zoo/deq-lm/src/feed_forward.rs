@@ -6,7 +6,7 @@ use deq_kernels::{Activation, PackedLinear};
 use crate::config::{Architecture, LmConfig};
 use crate::dropout::BlockMasks;
 use crate::init::Init;
-use crate::normalise::{effective, normalised, packed, standardised_sum};
+use crate::normalise::{effective, normalised, standardised_sum};
 
 /// A feed-forward layer on every position: `ff2_net` of the rectified `ff1_net`, plus its input.
 /// The pre-norm form normalises what `ff1_net` reads, the post-norm form the sum.
@@ -43,8 +43,8 @@ impl FeedForward {
     pub(crate) fn prepare<'a>(&'a self, dropout: &'a BlockMasks) -> PreparedFeedForward<'a> {
         PreparedFeedForward {
             layer: self,
-            ff1_net: packed(&self.ff1_net),
-            ff2_net: packed(&self.ff2_net),
+            ff1_net: PackedLinear::of(&self.ff1_net),
+            ff2_net: PackedLinear::of(&self.ff2_net),
             dropout,
         }
     }

@@ -1,8 +1,7 @@
-use burn::module::Param;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use deq::implicit::input;
-use deq_kernels::{PackedLinear, add_layer_norm, layer_norm};
+use deq_kernels::{add_layer_norm, layer_norm};
 
 /// Of every norm: PyTorch's default, and burn's.
 const EPSILON: f64 = 1e-5;
@@ -14,12 +13,6 @@ pub(crate) fn effective(linear: &Linear) -> Linear {
         weight: input(linear.weight.val()),
         bias: linear.bias.clone(),
     }
-}
-
-/// A linear layer with its weight laid out for products.
-pub(crate) fn packed(linear: &Linear) -> PackedLinear {
-    let bias = linear.bias.as_ref().map(Param::val);
-    PackedLinear::new(linear.weight.val(), bias)
 }
 
 /// The norm's value, or `x` itself without one.

@@ -5,7 +5,7 @@ use burn::module::Param;
 use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, Linear, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
-use deq_kernels::{PackedConv2d, PackedLinear, Sliding, add_layer_norm};
+use deq_kernels::add_layer_norm;
 
 use super::draw::Draw;
 use crate::commands::bench::against::files::Arrays;
@@ -83,28 +83,6 @@ pub(super) fn group_norm(
     norm.gamma = Some(gamma);
     norm.beta = Some(arrays.param(&bias(layer), device)?);
     Ok(norm)
-}
-
-/// The value of a linear layer.
-pub(super) fn apply<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    let bias = layer.bias.as_ref().map(Param::val);
-    deq_kernels::linear(x, layer.weight.val(), bias, None)
-}
-
-/// A linear layer for many evaluations.
-pub(super) fn packed(layer: &Linear) -> PackedLinear {
-    let bias = layer.bias.as_ref().map(Param::val);
-    PackedLinear::new(layer.weight.val(), bias)
-}
-
-/// A convolution for many evaluations.
-pub(super) fn packed_conv(layer: &Conv2d) -> PackedConv2d {
-    let bias = layer.bias.as_ref().map(Param::val);
-    let sliding = Sliding {
-        stride: layer.stride,
-        ..Sliding::same(layer.kernel_size)
-    };
-    PackedConv2d::new(layer.weight.val(), bias, sliding)
 }
 
 /// The layer norm of a sum.

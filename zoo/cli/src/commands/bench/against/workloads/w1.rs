@@ -5,12 +5,12 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use deq::implicit::Prepared;
-use deq_kernels::{Activation, linear_add};
+use deq_kernels::{Activation, PackedLinear, layers, linear_add};
 use serde_json::Value;
 
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
-use super::layers::{apply, packed, transposed};
+use super::layers::transposed;
 use crate::commands::bench::against::files::Arrays;
 
 const TANH: Option<Activation> = Some(Activation::Tanh);
@@ -118,7 +118,7 @@ impl Equilibrium for Tanh {
     }
 
     fn args(&self) -> Self::Args {
-        let injection = apply(&self.weights.u, self.x.clone());
+        let injection = layers::linear(&self.weights.u, self.x.clone(), None);
         (self.weights.w.clone(), injection)
     }
 
@@ -132,7 +132,7 @@ impl Equilibrium for Tanh {
     }
 
     fn prepare((w, injection): &Self::Args) -> Prepared<'_, Tensor<2>> {
-        let w = packed(w);
+        let w = PackedLinear::of(w);
         Box::new(move |z: Tensor<2>| w.forward_add(z, injection.clone(), TANH))
     }
 

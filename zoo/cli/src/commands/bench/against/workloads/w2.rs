@@ -5,14 +5,12 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
 use deq::implicit::Prepared;
-use deq_kernels::{Activation, PackedLinear, attention};
+use deq_kernels::{Activation, PackedLinear, attention, layers};
 use serde_json::Value;
 
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
-use super::layers::{
-    apply, draw_norm, draw_weight, layer_norm, linear, norm_sum, packed, zero_bias,
-};
+use super::layers::{draw_norm, draw_weight, layer_norm, linear, norm_sum, zero_bias};
 use crate::commands::bench::against::files::Arrays;
 
 #[derive(Clone, Copy, Debug)]
@@ -115,10 +113,10 @@ impl Block {
     fn prepare(&self) -> PreparedBlock<'_> {
         PreparedBlock {
             block: self,
-            qkv: packed(&self.qkv),
-            out: packed(&self.out),
-            up: packed(&self.up),
-            down: packed(&self.down),
+            qkv: PackedLinear::of(&self.qkv),
+            out: PackedLinear::of(&self.out),
+            up: PackedLinear::of(&self.up),
+            down: PackedLinear::of(&self.down),
         }
     }
 }
@@ -154,7 +152,7 @@ impl Equilibrium for Transformer {
     }
 
     fn args(&self) -> Self::Args {
-        let injection = apply(&self.weights.inject, self.x.clone());
+        let injection = layers::linear(&self.weights.inject, self.x.clone(), None);
         (self.weights.block.clone(), injection)
     }
 

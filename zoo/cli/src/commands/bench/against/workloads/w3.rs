@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
 use deq::implicit::Prepared;
-use deq_kernels::Activation;
+use deq_kernels::{Activation, PackedConv2d};
 use mdeq::{
     Branch, ConvNorm, Downsample, Fusion, MdeqConfig, MultiscaleMap, PostFusion, Preset,
     ResidualBlock,
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
-use super::layers::{conv, draw_norm, draw_weight, group_norm, packed_conv, weight};
+use super::layers::{conv, draw_norm, draw_weight, group_norm, weight};
 use crate::commands::bench::against::files::Arrays;
 
 #[derive(Clone, Copy, Debug)]
@@ -180,8 +180,8 @@ impl Equilibrium for Images {
 
     fn args(&self) -> Self::Args {
         let relu = Some(Activation::Relu);
-        let injection = packed_conv(&self.weights.stem1).forward(self.image.clone(), relu);
-        let injection = packed_conv(&self.weights.stem2).forward(injection, relu);
+        let injection = PackedConv2d::of(&self.weights.stem1).forward(self.image.clone(), relu);
+        let injection = PackedConv2d::of(&self.weights.stem2).forward(injection, relu);
         (self.weights.map.clone(), injection)
     }
 

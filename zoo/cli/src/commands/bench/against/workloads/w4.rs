@@ -5,13 +5,13 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use deq::implicit::Prepared;
-use deq_kernels::{Activation, Entry, SparseMatrix};
+use deq_kernels::{Activation, Entry, PackedLinear, SparseMatrix, layers};
 use ignn::{Adjacency, Graph};
 use serde_json::Value;
 
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
-use super::layers::{apply, packed, transposed};
+use super::layers::transposed;
 use crate::commands::bench::against::files::Arrays;
 
 /// $\lVert W \rVert_\infty$, with an adjacency of radius 1.
@@ -176,7 +176,7 @@ impl Equilibrium for Nodes {
     }
 
     fn args(&self) -> Self::Args {
-        let injection = apply(&self.weights.omega, self.x.clone());
+        let injection = layers::linear(&self.weights.omega, self.x.clone(), None);
         (self.weights.w.clone(), injection, self.edges.clone())
     }
 
@@ -185,7 +185,7 @@ impl Equilibrium for Nodes {
     }
 
     fn prepare((w, injection, edges): &Self::Args) -> Prepared<'_, Tensor<3>> {
-        let w = packed(w);
+        let w = PackedLinear::of(w);
         Box::new(move |z: Tensor<3>| {
             let [_, nodes, hidden] = z.dims();
             let z: Tensor<2> = z.reshape([nodes, hidden]);

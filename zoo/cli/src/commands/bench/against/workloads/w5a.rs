@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::draw::Draw;
 use super::equilibrium::Equilibrium;
 use super::gru::{Gru, PreparedGru};
-use super::layers::{conv, draw_weight, packed_conv, zero_bias};
+use super::layers::{conv, draw_weight, zero_bias};
 use super::look_up::{LookUp, Pyramid, pyramid, window};
 use crate::commands::bench::against::files::Arrays;
 
@@ -182,15 +182,15 @@ struct PreparedUpdate {
 impl Update {
     fn prepare(&self, context: &Tensor<4>) -> PreparedUpdate {
         PreparedUpdate {
-            correlation1: packed_conv(&self.correlation1),
-            correlation2: packed_conv(&self.correlation2),
-            flow1: packed_conv(&self.flow1),
-            flow2: packed_conv(&self.flow2),
-            motion: packed_conv(&self.motion),
+            correlation1: PackedConv2d::of(&self.correlation1),
+            correlation2: PackedConv2d::of(&self.correlation2),
+            flow1: PackedConv2d::of(&self.flow1),
+            flow2: PackedConv2d::of(&self.flow2),
+            motion: PackedConv2d::of(&self.motion),
             horizontal: self.horizontal.prepare(context),
             vertical: self.vertical.prepare(context),
-            head1: packed_conv(&self.head1),
-            head2: packed_conv(&self.head2),
+            head1: PackedConv2d::of(&self.head1),
+            head2: PackedConv2d::of(&self.head2),
         }
     }
 }
