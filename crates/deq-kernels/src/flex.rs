@@ -3,7 +3,7 @@
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
 
-use crate::host::{Matrix, Real, Stack};
+use crate::host::{Matrix, Output, Real, Stack};
 
 /// The number types whose tensors the kernels take.
 pub(crate) trait Element: Real {
@@ -123,14 +123,14 @@ pub(crate) fn tensor<T: Element>(values: Vec<T>, shape: Shape) -> FlexTensor {
 /// where the memory has no other owner, and into new memory elsewhere.
 pub(crate) fn update<T: Element>(
     mut tensor: FlexTensor,
-    work: impl FnOnce(Option<&[T]>, &mut [T]),
+    work: impl FnOnce(Option<&[T]>, Output<'_, T>),
 ) -> FlexTensor {
     if let Some(values) = T::values_mut(&mut tensor) {
-        work(None, values);
+        work(None, Output::Over(values));
         return tensor;
     }
     let input = T::values(&tensor);
-    let mut output = vec![T::ZERO; input.len()];
-    work(Some(input), &mut output);
+    let mut output = Vec::new();
+    work(Some(input), Output::New(&mut output, input.len()));
     FlexTensor::new(T::bytes(output), tensor.layout().clone(), T::DTYPE)
 }

@@ -11,11 +11,15 @@ mod zoo;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 /// Counts what is allocated, for studies of memory.
 #[global_allocator]
 static HOST: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
+
+/// What a main thread has, for graphs that are dropped link by link.
+const STACK_BYTES: usize = 8 << 20;
 
 /// Deep equilibrium models: train them, verify them, list them, and try their solvers.
 ///
@@ -98,8 +102,28 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let outcome = match arguments.command {
+    let command = Arguments::parse().command;
+    match on_workers(|| run(command)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs `work` on one of rayon's threads: from any other, each operation that is shared out would
+/// cost a switch of threads there and back.
+fn on_workers(work: impl FnOnce() -> anyhow::Result<ExitCode> + Send) -> anyhow::Result<ExitCode> {
+    rayon::ThreadPoolBuilder::new()
+        .stack_size(STACK_BYTES)
+        .build_global()
+        .context("cannot start threads")?;
+    rayon::join(work, || ()).0
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::List(arguments) => commands::list::run(&arguments),
         Command::Fit(arguments) => commands::fit::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
@@ -118,12 +142,5 @@ fn main() -> ExitCode {
         Command::Config(arguments) => commands::config::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Man(arguments) => commands::man::run(&arguments),
-    };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
     }
 }

@@ -90,8 +90,8 @@ impl FlowConfig {
     /// Bytes of what is kept to look up the correlation of `samples` pairs of frames of
     /// `[height, width]` pixels, in `f32`. With $n_l$ pixels of the feature map at level $l$ and
     /// $n = n_0$ it is $4 b\, n \sum_l n_l$ for all pairs, and $4 b\, d\, (n + \sum_l n_l)$ on
-    /// demand with $d$ = `feature_dim` (a lookup then needs a fixed amount in addition: 32,768
-    /// rows of features).
+    /// demand with $d$ = `feature_dim` (a lookup then needs a fixed amount in addition on other
+    /// backends than flex: 32,768 rows of features).
     pub fn correlation_bytes(&self, samples: usize, [height, width]: [usize; 2]) -> usize {
         let (rows, columns) = (height / FACTOR, width / FACTOR);
         let all_levels: usize = (0..self.corr_levels)

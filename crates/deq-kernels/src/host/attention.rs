@@ -158,7 +158,7 @@ impl<T: Real> Attention<'_, T> {
             self.weights(index, 0..queries, weights);
             let value = self.value.matrix(index);
             product(gradient, value.transposed(), slopes);
-            softmax_gradient(weights, None, slopes, keys);
+            softmax_gradient(weights, None, &mut *slopes, keys);
             let weights = Matrix::new(weights, shape);
             product(weights.transposed(), gradient, head.value);
             if let Some(scores) = head.scores {

@@ -2,15 +2,18 @@
 
 use std::marker::PhantomData;
 
+use pulp::Simd;
+
 use super::Real;
-use super::elementwise::{apply, load};
-use super::layer_norm::add;
+use super::elementwise::apply;
+use super::layer_norm::{add, add_to};
+use super::output::Output;
 use super::parallel::{
     assert_length, for_each_chunk, is_large, part, rows_in_block, rows_in_chunk,
 };
 use super::pointwise::{Activation, Pointwise, with_pointwise};
-use super::reduce::sum;
-use super::simd::{Arithmetic, Kernel, vectorised};
+use super::reduce::total_of;
+use super::simd::{Arithmetic, Kernel, SumKernel, vectorised, vectorised_sums};
 
 /// One bias a channel for numbers laid out as `[samples, channels, positions]`.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +29,13 @@ impl<T: Real> Bias<'_, T> {
     ///
     /// # Panics
     /// When the lengths differ or are no whole number of samples.
-    pub fn activate(&self, activation: Activation, input: Option<&[T]>, output: &mut [T]) {
+    pub fn activate<'a>(
+        &self,
+        activation: Activation,
+        input: Option<&[T]>,
+        output: impl Into<Output<'a, T>>,
+    ) {
+        let output = output.into();
         if let Some(input) = input {
             assert_length("input", input.len(), output.len());
         }
@@ -37,27 +46,21 @@ impl<T: Real> Bias<'_, T> {
         with_pointwise!(activation, Function => self.activate_with::<Function>(input, output));
     }
 
-    fn activate_with<F: Pointwise>(&self, input: Option<&[T]>, output: &mut [T]) {
+    fn activate_with<F: Pointwise>(&self, input: Option<&[T]>, output: Output<'_, T>) {
         let row = if self.positions == 1 {
             self.bias.len()
         } else {
             self.positions
         };
-        let parallel = is_large(output.len());
-        for_each_chunk(
-            output,
-            rows_in_chunk(row) * row,
-            parallel,
-            |start, values| {
-                vectorised(Activate::<T, F> {
-                    bias: *self,
-                    first: start / row,
-                    input: part(input, start, values.len()),
-                    values,
-                    function: PhantomData,
-                });
-            },
-        );
+        output.fill(row, |start, values| {
+            vectorised(Activate::<T, F> {
+                bias: *self,
+                first: start / row,
+                input: part(input, start, values.len()),
+                values,
+                function: PhantomData,
+            });
+        });
     }
 }
 
@@ -95,7 +98,7 @@ pub fn sum_channels<T: Real>(values: &[T], channels: usize, positions: usize) ->
             parallel,
             |start, sums| {
                 let values = &values[start * positions..(start + sums.len()) * positions];
-                vectorised(SumPositions { values, sums });
+                vectorised_sums(SumPositions { values, sums });
             },
         );
         sums
@@ -128,17 +131,28 @@ impl<T: Real, F: Pointwise> Kernel for Activate<'_, T, F> {
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
         let Bias { bias, positions } = self.bias;
-        load(self.input, self.values);
-        if positions == 1 {
-            for row in self.values.chunks_exact_mut(bias.len()) {
-                add(row, bias);
-            }
+        let width = if positions == 1 {
+            bias.len()
         } else {
-            let rows = self.values.chunks_exact_mut(positions);
-            for (index, row) in rows.enumerate() {
-                let bias = bias[(self.first + index) % bias.len()];
-                for value in row {
-                    *value += bias;
+            positions
+        };
+        for (index, row) in self.values.chunks_exact_mut(width).enumerate() {
+            let input = part(self.input, index * width, width);
+            if positions == 1 {
+                add_to(input, bias, row);
+                continue;
+            }
+            let bias = bias[(self.first + index) % bias.len()];
+            match input {
+                Some(input) => {
+                    for (value, &x) in row.iter_mut().zip(input) {
+                        *value = x + bias;
+                    }
+                }
+                None => {
+                    for value in row {
+                        *value += bias;
+                    }
                 }
             }
         }
@@ -165,13 +179,13 @@ struct SumPositions<'a, T> {
     sums: &'a mut [T],
 }
 
-impl<T: Real> Kernel for SumPositions<'_, T> {
+impl<T: Real> SumKernel for SumPositions<'_, T> {
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
+    fn run<S: Simd, A: Arithmetic>(self, simd: S) {
         let positions = self.values.len() / self.sums.len();
         let rows = self.values.chunks_exact(positions);
         for (total, row) in self.sums.iter_mut().zip(rows) {
-            *total = sum(row);
+            *total = total_of(simd, row);
         }
     }
 }

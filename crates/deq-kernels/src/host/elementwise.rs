@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 
 use super::Real;
 use super::layer_norm::add;
-use super::parallel::{CHUNK, assert_length, for_each_chunk, is_large, part};
+use super::output::Output;
+use super::parallel::{assert_length, part};
 use super::pointwise::{Activation, Identity, Pointwise, with_pointwise};
 use super::scalar::Scalar;
 use super::simd::{Arithmetic, Kernel, vectorised};
@@ -57,16 +58,20 @@ function!(
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn map<T: Real>(activation: Activation, input: Option<&[T]>, output: &mut [T]) {
+pub fn map<'a, T: Real>(
+    activation: Activation,
+    input: Option<&[T]>,
+    output: impl Into<Output<'a, T>>,
+) {
+    let output = output.into();
     if let Some(input) = input {
         assert_length("input", input.len(), output.len());
     }
     with_pointwise!(activation, Function => map_with::<T, Function>(input, output));
 }
 
-fn map_with<T: Real, F: Pointwise>(input: Option<&[T]>, output: &mut [T]) {
-    let parallel = is_large(output.len());
-    for_each_chunk(output, CHUNK, parallel, |start, values| {
+fn map_with<T: Real, F: Pointwise>(input: Option<&[T]>, output: Output<'_, T>) {
+    output.fill(1, |start, values| {
         vectorised(Map::<T, F> {
             input: part(input, start, values.len()),
             values,
@@ -80,12 +85,13 @@ fn map_with<T: Real, F: Pointwise>(input: Option<&[T]>, output: &mut [T]) {
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn map_sum<T: Real>(
+pub fn map_sum<'a, T: Real>(
     activation: Option<Activation>,
     input: Option<&[T]>,
     other: &[T],
-    output: &mut [T],
+    output: impl Into<Output<'a, T>>,
 ) {
+    let output = output.into();
     assert_length("other", other.len(), output.len());
     if let Some(input) = input {
         assert_length("input", input.len(), output.len());
@@ -98,9 +104,8 @@ pub fn map_sum<T: Real>(
     }
 }
 
-fn sum_with<T: Real, F: Pointwise>(input: Option<&[T]>, other: &[T], output: &mut [T]) {
-    let parallel = is_large(output.len());
-    for_each_chunk(output, CHUNK, parallel, |start, values| {
+fn sum_with<T: Real, F: Pointwise>(input: Option<&[T]>, other: &[T], output: Output<'_, T>) {
+    output.fill(1, |start, values| {
         vectorised(Sum::<T, F> {
             input: part(input, start, values.len()),
             other: &other[start..start + values.len()],
@@ -116,12 +121,13 @@ fn sum_with<T: Real, F: Pointwise>(input: Option<&[T]>, other: &[T], output: &mu
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn map_gradient<T: Real>(
+pub fn map_gradient<'a, T: Real>(
     activation: Activation,
     saved: &[T],
     gradient: Option<&[T]>,
-    output: &mut [T],
+    output: impl Into<Output<'a, T>>,
 ) {
+    let output = output.into();
     assert_length("saved", saved.len(), output.len());
     if let Some(gradient) = gradient {
         assert_length("gradient", gradient.len(), output.len());
@@ -129,9 +135,12 @@ pub fn map_gradient<T: Real>(
     with_pointwise!(activation, Function => gradient_with::<T, Function>(saved, gradient, output));
 }
 
-fn gradient_with<T: Real, F: Pointwise>(saved: &[T], gradient: Option<&[T]>, output: &mut [T]) {
-    let parallel = is_large(output.len());
-    for_each_chunk(output, CHUNK, parallel, |start, values| {
+fn gradient_with<T: Real, F: Pointwise>(
+    saved: &[T],
+    gradient: Option<&[T]>,
+    output: Output<'_, T>,
+) {
+    output.fill(1, |start, values| {
         vectorised(Gradient::<T, F> {
             saved: &saved[start..start + values.len()],
             gradient: part(gradient, start, values.len()),
@@ -150,8 +159,10 @@ struct Map<'a, T, F> {
 impl<T: Real, F: Pointwise> Kernel for Map<'_, T, F> {
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
-        load(self.input, self.values);
-        apply::<T, F, A>(self.values);
+        match self.input {
+            Some(input) => apply_to::<T, F, A>(input, self.values),
+            None => apply::<T, F, A>(self.values),
+        }
     }
 }
 
@@ -165,8 +176,15 @@ struct Sum<'a, T, F> {
 impl<T: Real, F: Pointwise> Kernel for Sum<'_, T, F> {
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
-        load(self.input, self.values);
-        add(self.values, self.other);
+        match self.input {
+            Some(input) => {
+                let numbers = input.iter().zip(self.other);
+                for (value, (&a, &b)) in self.values.iter_mut().zip(numbers) {
+                    *value = a + b;
+                }
+            }
+            None => add(self.values, self.other),
+        }
         apply::<T, F, A>(self.values);
     }
 }
@@ -203,7 +221,7 @@ impl<T: Real, F: Pointwise> Kernel for Gradient<'_, T, F> {
 
 /// Fills `values` with the input, if it is not there already.
 #[inline(always)]
-pub(crate) fn load<T: Scalar>(input: Option<&[T]>, values: &mut [T]) {
+fn load<T: Scalar>(input: Option<&[T]>, values: &mut [T]) {
     if let Some(input) = input {
         values.copy_from_slice(input);
     }
@@ -225,6 +243,27 @@ pub(crate) fn apply<T: Scalar, F: Pointwise, A: Arithmetic>(values: &mut [T]) {
     } else {
         for value in values {
             *value = F::value::<T, A>(*value);
+        }
+    }
+}
+
+/// The function of every number of `input`.
+#[inline(always)]
+fn apply_to<T: Scalar, F: Pointwise, A: Arithmetic>(input: &[T], values: &mut [T]) {
+    let pairs = values.iter_mut().zip(input);
+    if let Some(limit) = F::LIMIT
+        && exceeds(input, T::of(limit))
+    {
+        for (value, &x) in pairs {
+            *value = if x.abs() > T::of(limit) {
+                F::far_value(x)
+            } else {
+                F::value::<T, A>(x)
+            };
+        }
+    } else {
+        for (value, &x) in pairs {
+            *value = F::value::<T, A>(x);
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Group norm of pictures.
 
-use super::elementwise::load;
+use pulp::Simd;
+
 use super::layer_norm::{PART, centre};
-use super::parallel::{
-    assert_length, for_each_chunk, for_each_pair, is_large, part, rows_in_chunk,
-};
+use super::output::Output;
+use super::parallel::{assert_length, for_each_pair, part, rows_in_chunk};
 use super::pointwise::{Pointwise, Relu};
-use super::reduce::{dot, sum};
+use super::reduce::{product_of, total_of};
 use super::scalar::Scalar;
-use super::simd::{Arithmetic, Kernel, vectorised};
+use super::simd::{Arithmetic, SumKernel, vectorised_sums};
+use super::vector::Lanes;
 use super::{NormGradients, Real};
 
 /// Group norm of `[samples, channels, positions]`: a group of channels of one sample is centred and
@@ -36,19 +37,24 @@ impl<T: Real> GroupNorm<'_, T> {
     /// # Panics
     /// When the lengths of input and output, or of gains and biases, differ, the groups do not
     /// divide the channels, or the input is no whole number of samples.
-    pub fn forward(&self, input: Option<&[T]>, output: &mut [T]) {
-        self.forward_with(input, None, output);
+    pub fn forward<'a>(&self, input: Option<&[T]>, output: impl Into<Output<'a, T>>) {
+        self.forward_with(input, None, output.into());
     }
 
     /// The norm of every sample plus a residual, which is added before negative results become 0.
     ///
     /// # Panics
     /// As [`GroupNorm::forward`], and when the residual has another length than the input.
-    pub fn forward_add(&self, input: Option<&[T]>, residual: &[T], output: &mut [T]) {
-        self.forward_with(input, Some(residual), output);
+    pub fn forward_add<'a>(
+        &self,
+        input: Option<&[T]>,
+        residual: &[T],
+        output: impl Into<Output<'a, T>>,
+    ) {
+        self.forward_with(input, Some(residual), output.into());
     }
 
-    fn forward_with(&self, input: Option<&[T]>, residual: Option<&[T]>, output: &mut [T]) {
+    fn forward_with(&self, input: Option<&[T]>, residual: Option<&[T]>, output: Output<'_, T>) {
         self.check(output.len());
         for (name, input) in [("input", input), ("residual", residual)] {
             if let Some(input) = input {
@@ -59,21 +65,15 @@ impl<T: Real> GroupNorm<'_, T> {
             return;
         }
         let row = self.row();
-        let parallel = is_large(output.len());
-        for_each_chunk(
-            output,
-            rows_in_chunk(row) * row,
-            parallel,
-            |start, values| {
-                vectorised(Forward {
-                    norm: *self,
-                    first: start / row,
-                    input: part(input, start, values.len()),
-                    residual: part(residual, start, values.len()),
-                    values,
-                });
-            },
-        );
+        output.fill(row, |start, values| {
+            vectorised_sums(Forward {
+                norm: *self,
+                first: start / row,
+                input: part(input, start, values.len()),
+                residual: part(residual, start, values.len()),
+                values,
+            });
+        });
     }
 
     /// The gradients; that of a group is as in [`LayerNorm::backward`](super::LayerNorm::backward).
@@ -102,7 +102,7 @@ impl<T: Real> GroupNorm<'_, T> {
             |index, values, sums| {
                 let start = index * rows * row;
                 let range = start..start + values.len();
-                vectorised(Backward {
+                vectorised_sums(Backward {
                     norm: *self,
                     first: start / row,
                     input: &input[range.clone()],
@@ -155,19 +155,20 @@ struct Forward<'a, T> {
     values: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Forward<'_, T> {
+impl<T: Real> SumKernel for Forward<'_, T> {
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
+    fn run<S: Simd, A: Arithmetic>(self, simd: S) {
         let norm = self.norm;
-        load(self.input, self.values);
-        for (index, row) in self.values.chunks_exact_mut(norm.row()).enumerate() {
-            let scale = centre(row, T::of(norm.epsilon));
+        let length = norm.row();
+        for (index, row) in self.values.chunks_exact_mut(length).enumerate() {
+            let input = part(self.input, index * length, length);
+            let scale = centre(simd, input, row, T::of(norm.epsilon));
             let start = (self.first + index) % norm.groups * norm.members();
             let affine = norm.gamma[start..].iter().zip(&norm.beta[start..]);
             let channels = row.chunks_exact_mut(norm.positions);
             for (place, (channel, (&gamma, &beta))) in channels.zip(affine).enumerate() {
                 if let Some(residual) = self.residual {
-                    let start = index * norm.row() + place * norm.positions;
+                    let start = index * length + place * norm.positions;
                     let residual = &residual[start..start + norm.positions];
                     for (value, &residual) in channel.iter_mut().zip(residual) {
                         *value = A::mul_add(*value * scale, gamma, beta) + residual;
@@ -203,17 +204,17 @@ struct Backward<'a, T> {
     sums: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Backward<'_, T> {
+impl<T: Real> SumKernel for Backward<'_, T> {
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
+    fn run<S: Simd, A: Arithmetic>(self, simd: S) {
         let norm = self.norm;
         let (members, positions) = (norm.members(), norm.positions);
-        load(Some(self.input), self.values);
         let rows = self.values.chunks_exact_mut(norm.row());
-        let rows = rows.zip(self.gradient.chunks_exact(norm.row()));
+        let inputs = self.input.chunks_exact(norm.row());
+        let rows = rows.zip(inputs.zip(self.gradient.chunks_exact(norm.row())));
         let rows = rows.zip(self.sums.chunks_exact_mut(2 * members));
-        for (index, ((row, gradient), sums)) in rows.enumerate() {
-            let scale = centre(row, T::of(norm.epsilon));
+        for (index, ((row, (input, gradient)), sums)) in rows.enumerate() {
+            let scale = centre(simd, Some(input), row, T::of(norm.epsilon));
             let start = (self.first + index) % norm.groups * members;
             let gammas = &norm.gamma[start..start + members];
             let betas = &norm.beta[start..start + members];
@@ -230,9 +231,12 @@ impl<T: Real> Kernel for Backward<'_, T> {
                     *value = *value * scale;
                 }
                 let (product, total) = if norm.relu {
-                    passed_sums::<T, A>(channel, gradient, gamma, beta)
+                    passed_sums::<S, T, A>(simd, channel, gradient, gamma, beta)
                 } else {
-                    (dot(channel, gradient), sum(gradient))
+                    (
+                        product_of(simd, channel, gradient),
+                        total_of(simd, gradient),
+                    )
                 };
                 sums[0] = product;
                 sums[1] = total;
@@ -268,7 +272,8 @@ fn passed<T: Scalar, A: Arithmetic>(value: T, gradient: T, gamma: T, beta: T) ->
 
 /// The sums over a channel of gradient times value, and of the gradient, behind a rectifier.
 #[inline(always)]
-fn passed_sums<T: Scalar, A: Arithmetic>(
+fn passed_sums<S: Simd, T: Lanes, A: Arithmetic>(
+    simd: S,
     channel: &[T],
     gradient: &[T],
     gamma: T,
@@ -281,8 +286,8 @@ fn passed_sums<T: Scalar, A: Arithmetic>(
         for ((passing, &value), &g) in gradients.iter_mut().zip(channel).zip(gradient) {
             *passing = passed::<T, A>(value, g, gamma, beta);
         }
-        product += dot(channel, gradients);
-        total += sum(gradients);
+        product += product_of(simd, channel, gradients);
+        total += total_of(simd, gradients);
     }
     (product, total)
 }

@@ -1,12 +1,13 @@
 //! Layer norm of rows, and what it shares with group norm.
 
-use super::elementwise::load;
-use super::parallel::{
-    assert_length, for_each_chunk, for_each_pair, is_large, part, rows_in_block, rows_in_chunk,
-};
-use super::reduce::{dot, sum};
+use pulp::Simd;
+
+use super::output::Output;
+use super::parallel::{assert_length, for_each_pair, part, rows_in_block};
+use super::reduce::{product_of, total_of};
 use super::scalar::Scalar;
-use super::simd::{Arithmetic, Kernel, vectorised};
+use super::simd::{Arithmetic, SumKernel, vectorised_sums};
+use super::vector::Lanes;
 use super::{NormGradients, Real};
 
 /// How many intermediate numbers are kept on the stack.
@@ -35,7 +36,13 @@ impl<T: Real> LayerNorm<'_, T> {
     /// # Panics
     /// When the lengths of the inputs, or of gains and biases, differ, or the former are no
     /// multiple of the latter.
-    pub fn forward(&self, input: Option<&[T]>, residual: Option<&[T]>, output: &mut [T]) {
+    pub fn forward<'a>(
+        &self,
+        input: Option<&[T]>,
+        residual: Option<&[T]>,
+        output: impl Into<Output<'a, T>>,
+    ) {
+        let output = output.into();
         self.check(output.len());
         for (name, input) in [("input", input), ("residual", residual)] {
             if let Some(input) = input {
@@ -46,20 +53,14 @@ impl<T: Real> LayerNorm<'_, T> {
             return;
         }
         let row = self.gamma.len();
-        let parallel = is_large(output.len());
-        for_each_chunk(
-            output,
-            rows_in_chunk(row) * row,
-            parallel,
-            |start, values| {
-                vectorised(Forward {
-                    norm: *self,
-                    input: part(input, start, values.len()),
-                    residual: part(residual, start, values.len()),
-                    values,
-                });
-            },
-        );
+        output.fill(row, |start, values| {
+            vectorised_sums(Forward {
+                norm: *self,
+                input: part(input, start, values.len()),
+                residual: part(residual, start, values.len()),
+                values,
+            });
+        });
     }
 
     /// The gradients. With the normalised row $\hat s$, its standard deviation $\sigma$ and
@@ -96,7 +97,7 @@ impl<T: Real> LayerNorm<'_, T> {
             (&mut sums[..], 2 * row),
             |index, values, sums| {
                 let range = index * block..index * block + values.len();
-                vectorised(Backward {
+                vectorised_sums(Backward {
                     norm: *self,
                     input: &input[range.clone()],
                     residual: residual.map(|residual| &residual[range.clone()]),
@@ -129,20 +130,25 @@ struct Forward<'a, T> {
     values: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Forward<'_, T> {
+impl<T: Real> SumKernel for Forward<'_, T> {
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
+    fn run<S: Simd, A: Arithmetic>(self, simd: S) {
         let LayerNorm {
             gamma,
             beta,
             epsilon,
         } = self.norm;
-        load(self.input, self.values);
-        if let Some(residual) = self.residual {
-            add(self.values, residual);
-        }
-        for row in self.values.chunks_exact_mut(gamma.len()) {
-            let scale = centre(row, T::of(epsilon));
+        let width = gamma.len();
+        for (index, row) in self.values.chunks_exact_mut(width).enumerate() {
+            let range = index * width..(index + 1) * width;
+            let input = part(self.input, range.start, width);
+            let scale = match self.residual {
+                Some(residual) => {
+                    add_to(input, &residual[range], row);
+                    centre(simd, None, row, T::of(epsilon))
+                }
+                None => centre(simd, input, row, T::of(epsilon)),
+            };
             for ((value, &gamma), &beta) in row.iter_mut().zip(gamma).zip(beta) {
                 *value = A::mul_add(*value * scale, gamma, beta);
             }
@@ -161,19 +167,25 @@ struct Backward<'a, T> {
     sums: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Backward<'_, T> {
+impl<T: Real> SumKernel for Backward<'_, T> {
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
+    fn run<S: Simd, A: Arithmetic>(self, simd: S) {
         let gamma = self.norm.gamma;
         let width = gamma.len();
-        load(Some(self.input), self.values);
-        if let Some(residual) = self.residual {
-            add(self.values, residual);
-        }
         let (gamma_sums, beta_sums) = self.sums.split_at_mut(width);
+        let epsilon = T::of(self.norm.epsilon);
         let rows = self.values.chunks_exact_mut(width);
-        for (row, gradient) in rows.zip(self.gradient.chunks_exact(width)) {
-            let scale = centre(row, T::of(self.norm.epsilon));
+        let rows = rows.zip(self.gradient.chunks_exact(width));
+        for (index, (row, gradient)) in rows.enumerate() {
+            let range = index * width..(index + 1) * width;
+            let input = Some(&self.input[range.clone()]);
+            let scale = match self.residual {
+                Some(residual) => {
+                    add_to(input, &residual[range], row);
+                    centre(simd, None, row, epsilon)
+                }
+                None => centre(simd, input, row, epsilon),
+            };
             for value in row.iter_mut() {
                 *value = *value * scale;
             }
@@ -183,7 +195,7 @@ impl<T: Real> Kernel for Backward<'_, T> {
                 *sums.1 += g;
             }
             let count = T::of(width as f64);
-            let (mean, along) = weighted_sums(row, gradient, gamma);
+            let (mean, along) = weighted_sums(simd, row, gradient, gamma);
             let (mean, along) = (mean / count, along / count);
             for ((value, &g), &gamma) in row.iter_mut().zip(gradient).zip(gamma) {
                 *value = scale * (g * gamma - mean - *value * along);
@@ -194,7 +206,7 @@ impl<T: Real> Kernel for Backward<'_, T> {
 
 /// $\sum_i g_i \gamma_i$ and $\sum_i g_i \gamma_i \hat s_i$.
 #[inline(always)]
-fn weighted_sums<T: Scalar>(row: &[T], gradient: &[T], gamma: &[T]) -> (T, T) {
+fn weighted_sums<S: Simd, T: Lanes>(simd: S, row: &[T], gradient: &[T], gamma: &[T]) -> (T, T) {
     let (mut mean, mut along) = (T::ZERO, T::ZERO);
     let parts = gradient.chunks(PART).zip(gamma.chunks(PART));
     for (row, (gradient, gamma)) in row.chunks(PART).zip(parts) {
@@ -203,22 +215,50 @@ fn weighted_sums<T: Scalar>(row: &[T], gradient: &[T], gamma: &[T]) -> (T, T) {
         for ((product, &g), &gamma) in products.iter_mut().zip(gradient).zip(gamma) {
             *product = g * gamma;
         }
-        mean += sum(products);
-        along += dot(products, row);
+        mean += total_of(simd, products);
+        along += product_of(simd, products, row);
     }
     (mean, along)
 }
 
-/// Subtracts the mean, and returns the reciprocal of the standard deviation.
+/// Fills the row with `input`, or what it holds, less the mean, and returns the reciprocal of the
+/// standard deviation.
 #[inline(always)]
-pub(crate) fn centre<T: Scalar>(row: &mut [T], epsilon: T) -> T {
+pub(crate) fn centre<S: Simd, T: Lanes>(
+    simd: S,
+    input: Option<&[T]>,
+    row: &mut [T],
+    epsilon: T,
+) -> T {
     let count = T::of(row.len() as f64);
-    let mean = sum(row) / count;
-    for value in row.iter_mut() {
-        *value = *value - mean;
+    let mean = total_of(simd, input.unwrap_or(row)) / count;
+    match input {
+        Some(input) => {
+            for (value, &x) in row.iter_mut().zip(input) {
+                *value = x - mean;
+            }
+        }
+        None => {
+            for value in row.iter_mut() {
+                *value = *value - mean;
+            }
+        }
     }
-    let variance = dot(row, row) / count;
+    let variance = product_of(simd, row, row) / count;
     T::ONE / (variance + epsilon).sqrt()
+}
+
+/// Adds numbers to the input's, or to those in the row.
+#[inline(always)]
+pub(crate) fn add_to<T: Scalar>(input: Option<&[T]>, others: &[T], row: &mut [T]) {
+    match input {
+        Some(input) => {
+            for ((value, &a), &b) in row.iter_mut().zip(input).zip(others) {
+                *value = a + b;
+            }
+        }
+        None => add(row, others),
+    }
 }
 
 /// Adds numbers to those at equal places.

@@ -1,7 +1,8 @@
 //! The kernels themselves, on slices of `f32` or `f64`.
 //!
 //! Where a function takes `input: Option<&[T]>`, `None` means in place: it reads what `output`
-//! holds. Matrices are row-major. Empty slices are allowed everywhere.
+//! holds. Where it takes an [`Output`], slices are one, and [`Output::New`] is faster than zeros that
+//! are overwritten. Matrices are row-major. Empty slices are allowed everywhere.
 //!
 //! # Accuracy
 //! Largest distance from the exact value in units in the last place, over all inputs, for both
@@ -24,12 +25,14 @@
 //! products. The factor 2 is for processors without fused multiply-add.
 //!
 //! Sums run in 32 interleaved lanes that are then added pairwise, whatever the processor's vectors
-//! hold, so their rounding is the same everywhere.
+//! hold, so their order is the same everywhere. In norms and the gradient of softmax a product is
+//! added with one rounding where the processor can.
 //!
 //! # Sources
 //! Exponential: argument reduction by multiples of $\ln 2$ in two parts (W. J. Cody and W. Waite,
-//! *Software Manual for the Elementary Functions*, 1980, chapter 6) and the Taylor polynomial.
-//! Sine: reduction by multiples of $\pi$ (the same, chapter 8) and the Taylor polynomial. Normal
+//! *Software Manual for the Elementary Functions*, 1980, chapter 6) and a polynomial: in double
+//! precision Taylor's, in single the one that interpolates at the Chebyshev nodes. Sine:
+//! reduction by multiples of $\pi$ (the same, chapter 8) and the Taylor polynomial. Normal
 //! distribution: $\Phi(-a)\,e^{a^2/2}$, a rational function; see `scalar/single.rs`.
 
 mod attention;
@@ -41,6 +44,7 @@ mod functions;
 mod gemm;
 mod group_norm;
 mod layer_norm;
+mod output;
 mod parallel;
 mod pointwise;
 mod reduce;
@@ -51,6 +55,7 @@ mod simd;
 mod softmax;
 mod sparse;
 mod vector;
+mod windows;
 
 pub use attention::{Attention, AttentionGradients, ScoreBias};
 pub use bias::{Bias, sum_channels};
@@ -60,11 +65,13 @@ pub use finish::{Addend, Finish};
 pub use gemm::{Matrix, Panels, Stack, multiply, multiply_once, multiply_stacks};
 pub use group_norm::GroupNorm;
 pub use layer_norm::LayerNorm;
+pub use output::Output;
 pub use parallel::PARALLEL_FROM;
 pub use pointwise::{Activation, SINE_LIMIT};
 pub use residual::{RowNorm, residual_norms};
 pub use softmax::{softmax, softmax_gradient};
 pub use sparse::{Entry, SparseRows};
+pub use windows::{Features, Windows};
 
 /// The numbers the kernels compute with: `f32` and `f64`.
 pub trait Real: scratch::Scratch {}

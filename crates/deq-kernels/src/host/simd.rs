@@ -42,6 +42,32 @@ pub(crate) trait Kernel {
     fn run<A: Arithmetic>(self);
 }
 
+/// Work on slices that names some of its vectors, for sums. As [`Kernel`] otherwise.
+pub(crate) trait SumKernel {
+    /// Does the work.
+    fn run<S: Simd, A: Arithmetic>(self, simd: S);
+}
+
+/// Runs a kernel with the best instructions of this processor.
+pub(crate) fn vectorised_sums(kernel: impl SumKernel) {
+    Arch::new().dispatch(VectorisedSums(kernel));
+}
+
+struct VectorisedSums<K>(K);
+
+impl<K: SumKernel> WithSimd for VectorisedSums<K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if is_fused::<S>() {
+            self.0.run::<S, Fused>(simd);
+        } else {
+            self.0.run::<S, Separate>(simd);
+        }
+    }
+}
+
 /// Runs a kernel with the best instructions of this processor.
 pub(crate) fn vectorised(kernel: impl Kernel) {
     Arch::new().dispatch(Vectorised(kernel));
@@ -54,11 +80,16 @@ impl<K: Kernel> WithSimd for Vectorised<K> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _instructions: S) {
-        // AVX2, AVX-512 and NEON come with fused multiply-add, WebAssembly and plain SSE2 do not.
-        if S::IS_SCALAR || cfg!(target_family = "wasm") {
-            self.0.run::<Separate>();
-        } else {
+        if is_fused::<S>() {
             self.0.run::<Fused>();
+        } else {
+            self.0.run::<Separate>();
         }
     }
+}
+
+/// AVX2, AVX-512 and NEON come with fused multiply-add, WebAssembly and plain SSE2 do not.
+#[inline(always)]
+fn is_fused<S: Simd>() -> bool {
+    !S::IS_SCALAR && !cfg!(target_family = "wasm")
 }

@@ -1,38 +1,36 @@
 //! Softmax of rows.
 
+use pulp::Simd;
+
 use super::Real;
-use super::elementwise::load;
-use super::functions::exp;
-use super::parallel::{assert_length, for_each_chunk, is_large, part, rows_in_chunk};
-use super::reduce::{dot, maximum, sum};
-use super::simd::{Arithmetic, Kernel, vectorised};
+use super::functions::normal_exp;
+use super::output::Output;
+use super::parallel::{assert_length, part};
+use super::reduce::{maximum, product_of, total_of};
+use super::simd::{Arithmetic, SumKernel, vectorised_sums};
 
 /// The softmax of each row of `row` numbers,
 ///
 /// $$y_i = \frac{e^{x_i - \max_j x_j}}{\sum_k e^{x_k - \max_j x_j}}.$$
 ///
-/// NaN or $\infty$ in a row, or $-\infty$ alone, makes the row NaN.
+/// Exponentials that would be no normal numbers are 0. NaN or $\infty$ in a row, or $-\infty$
+/// alone, makes the row NaN.
 ///
 /// # Panics
 /// When the lengths differ or are no multiple of `row`.
-pub fn softmax<T: Real>(input: Option<&[T]>, output: &mut [T], row: usize) {
-    check(input, output, row);
+pub fn softmax<'a, T: Real>(input: Option<&[T]>, output: impl Into<Output<'a, T>>, row: usize) {
+    let output = output.into();
+    check(input, output.len(), row);
     if output.is_empty() {
         return;
     }
-    let parallel = is_large(output.len());
-    for_each_chunk(
-        output,
-        rows_in_chunk(row) * row,
-        parallel,
-        |start, values| {
-            vectorised(Softmax {
-                input: part(input, start, values.len()),
-                values,
-                row,
-            });
-        },
-    );
+    output.fill(row, |start, values| {
+        vectorised_sums(Softmax {
+            input: part(input, start, values.len()),
+            values,
+            row,
+        });
+    });
 }
 
 /// The gradient in the input of [`softmax`] from what it returned,
@@ -40,39 +38,34 @@ pub fn softmax<T: Real>(input: Option<&[T]>, output: &mut [T], row: usize) {
 ///
 /// # Panics
 /// When the lengths differ or are no multiple of `row`.
-pub fn softmax_gradient<T: Real>(
+pub fn softmax_gradient<'a, T: Real>(
     saved: &[T],
     gradient: Option<&[T]>,
-    output: &mut [T],
+    output: impl Into<Output<'a, T>>,
     row: usize,
 ) {
-    check(gradient, output, row);
+    let output = output.into();
+    check(gradient, output.len(), row);
     assert_length("saved", saved.len(), output.len());
     if output.is_empty() {
         return;
     }
-    let parallel = is_large(output.len());
-    for_each_chunk(
-        output,
-        rows_in_chunk(row) * row,
-        parallel,
-        |start, values| {
-            vectorised(Gradient {
-                saved: &saved[start..start + values.len()],
-                gradient: part(gradient, start, values.len()),
-                values,
-                row,
-            });
-        },
-    );
+    output.fill(row, |start, values| {
+        vectorised_sums(Gradient {
+            saved: &saved[start..start + values.len()],
+            gradient: part(gradient, start, values.len()),
+            values,
+            row,
+        });
+    });
 }
 
-fn check<T>(input: Option<&[T]>, output: &[T], row: usize) {
+fn check<T>(input: Option<&[T]>, count: usize, row: usize) {
     if let Some(input) = input {
-        assert_length("input", input.len(), output.len());
+        assert_length("input", input.len(), count);
     }
-    let whole = output.is_empty() || (row > 0 && output.len().is_multiple_of(row));
-    assert!(whole, "{} numbers are no rows of {row}", output.len());
+    let whole = count == 0 || (row > 0 && count.is_multiple_of(row));
+    assert!(whole, "{count} numbers are no rows of {row}");
 }
 
 struct Softmax<'a, T> {
@@ -81,17 +74,26 @@ struct Softmax<'a, T> {
     row: usize,
 }
 
-impl<T: Real> Kernel for Softmax<'_, T> {
+impl<T: Real> SumKernel for Softmax<'_, T> {
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
-        load(self.input, self.values);
-        for row in self.values.chunks_exact_mut(self.row) {
+    fn run<S: Simd, A: Arithmetic>(self, simd: S) {
+        for (index, row) in self.values.chunks_exact_mut(self.row).enumerate() {
             // Three loops: only a loop without a sum vectorises with the exponential in it.
-            let largest = maximum(row);
-            for value in row.iter_mut() {
-                *value = exp::<T, A>(*value - largest);
+            match part(self.input, index * self.row, self.row) {
+                Some(input) => {
+                    let largest = maximum(input);
+                    for (value, &x) in row.iter_mut().zip(input) {
+                        *value = normal_exp::<T, A>(x - largest);
+                    }
+                }
+                None => {
+                    let largest = maximum(row);
+                    for value in row.iter_mut() {
+                        *value = normal_exp::<T, A>(*value - largest);
+                    }
+                }
             }
-            let scale = T::ONE / sum(row);
+            let scale = T::ONE / total_of(simd, row);
             for value in row {
                 *value = *value * scale;
             }
@@ -106,15 +108,24 @@ struct Gradient<'a, T> {
     row: usize,
 }
 
-impl<T: Real> Kernel for Gradient<'_, T> {
+impl<T: Real> SumKernel for Gradient<'_, T> {
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
-        load(self.gradient, self.values);
+    fn run<S: Simd, A: Arithmetic>(self, simd: S) {
         let rows = self.values.chunks_exact_mut(self.row);
-        for (row, saved) in rows.zip(self.saved.chunks_exact(self.row)) {
-            let product = dot(row, saved);
-            for (value, &y) in row.iter_mut().zip(saved) {
-                *value = y * (*value - product);
+        for (index, (row, saved)) in rows.zip(self.saved.chunks_exact(self.row)).enumerate() {
+            match part(self.gradient, index * self.row, self.row) {
+                Some(gradient) => {
+                    let product = product_of(simd, gradient, saved);
+                    for ((value, &g), &y) in row.iter_mut().zip(gradient).zip(saved) {
+                        *value = y * (g - product);
+                    }
+                }
+                None => {
+                    let product = product_of(simd, row, saved);
+                    for (value, &y) in row.iter_mut().zip(saved) {
+                        *value = y * (*value - product);
+                    }
+                }
             }
         }
     }

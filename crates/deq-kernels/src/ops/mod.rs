@@ -15,3 +15,4 @@ pub(crate) mod residual;
 pub(crate) mod softmax;
 pub(crate) mod sparse;
 pub(crate) mod sum_activation;
+pub(crate) mod windows;

@@ -104,7 +104,7 @@ mod kernels {
 
     use super::ProductBackend;
     use crate::flex::{Element, forward_strides, matrix, stack, tensor};
-    use crate::host::{self, Finish};
+    use crate::host::{self, Finish, Output};
 
     impl ProductBackend for Flex {
         fn multiply(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -121,13 +121,14 @@ mod kernels {
         let mut shape = left.layout().shape().to_vec();
         let last = shape.len() - 1;
         shape[last] = right.layout().shape()[last];
-        let mut output = vec![T::ZERO; shape.iter().product()];
+        let mut values = Vec::new();
+        let output = Output::New(&mut values, shape.iter().product());
         if shape.len() == 2 {
             let (left, right) = (matrix::<T>(&left), matrix::<T>(&right));
-            host::multiply_once(left, right, Finish::NOTHING, &mut output);
+            host::multiply_once(left, right, Finish::NOTHING, output);
         } else {
-            host::multiply_stacks(stack::<T>(&left), stack::<T>(&right), &mut output);
+            host::multiply_stacks(stack::<T>(&left), stack::<T>(&right), output);
         }
-        tensor(output, Shape::from(shape))
+        tensor(values, Shape::from(shape))
     }
 }

@@ -10,7 +10,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Dispatch, backend_extension};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
-use super::sum_activation::{SumBackend, add_activation};
+use super::linear::{LinearBackend, PackedLinear};
+use super::packed::Packed;
+use super::sum_activation::add_activation;
 use crate::host::{Activation, Entry, SparseRows};
 
 /// The most rows that burn's operations gather or add up in one call: with burn 0.22.1 on wgpu
@@ -123,6 +125,61 @@ impl SparseMatrix {
         }
     }
 
+    /// `activation` of this matrix times `dense` times a layer's weight, $(A X) W$, plus the
+    /// layer's bias and `addend`: in one pass where there is a kernel, without memory for $A X$;
+    /// `otherwise` computes $A X$ elsewhere. $A (X W)$ is the cheaper order where $W$ has fewer
+    /// columns than rows.
+    ///
+    /// # Panics
+    /// As [`SparseMatrix::multiply`] and [`PackedLinear::forward_add`].
+    pub fn multiply_linear_or(
+        &self,
+        dense: Tensor<2>,
+        layer: &PackedLinear,
+        addend: Tensor<2>,
+        activation: Option<Activation>,
+        otherwise: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
+        let (weight, bias, packed) = layer.parts();
+        let ([height, _], [inputs, outputs]) = (self.shape(), weight.dims());
+        assert_eq!(
+            inputs,
+            dense.dims()[1],
+            "the weight must have a row for each column of the dense matrix"
+        );
+        if let Some(empty) = self.empty_product(&dense) {
+            return layer.forward_add(empty, addend, activation);
+        }
+        if outputs == 0 {
+            return addend;
+        }
+        assert_eq!(
+            addend.dims(),
+            [height, outputs],
+            "the addend must have the product's shape"
+        );
+        assert!(
+            addend.dtype() == dense.dtype() && weight.dtype() == dense.dtype(),
+            "weight and addend must have the dense matrix's number type"
+        );
+        let sum = match bias {
+            Some(bias) => addend.clone() + bias.clone().unsqueeze::<2>(),
+            None => addend.clone(),
+        };
+        let found = <Dispatch as SparseBackend>::propagate_linear(
+            dense.clone().into_dispatch(),
+            weight.clone().into_dispatch(),
+            sum.into_dispatch(),
+            self.clone(),
+            packed.clone(),
+            activation,
+        );
+        match found {
+            Some(output) => Tensor::from_dispatch(output),
+            None => layer.forward_add(otherwise(dense), addend, activation),
+        }
+    }
+
     /// The product where nothing is added up.
     fn empty_product(&self, dense: &Tensor<2>) -> Option<Tensor<2>> {
         let ([height, width], [found, features]) = (self.shape(), dense.dims());
@@ -179,7 +236,7 @@ impl SparseMatrix {
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))
 )]
-pub(crate) trait SparseBackend: SumBackend {
+pub(crate) trait SparseBackend: LinearBackend {
     /// The matrix or its transpose times a dense one; `None` where there is no kernel.
     fn propagate(
         _dense: FloatTensor<Self>,
@@ -201,6 +258,19 @@ pub(crate) trait SparseBackend: SumBackend {
             Some(activation) => Self::activate_sum(sums, addend, activation),
             None => Self::float_add(sums, addend),
         })
+    }
+
+    /// The activation of the matrix times a dense one times a weight, plus another matrix.
+    fn propagate_linear(
+        dense: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        addend: FloatTensor<Self>,
+        matrix: SparseMatrix,
+        packed: Packed,
+        activation: Option<Activation>,
+    ) -> Option<FloatTensor<Self>> {
+        let sums = Self::propagate(dense, matrix, false)?;
+        Some(Self::linear_added(sums, weight, addend, packed, activation))
     }
 }
 
@@ -257,9 +327,10 @@ mod kernels {
     use burn::backend::tensor::FloatTensor;
     use burn::tensor::{DType, Shape};
 
-    use super::{SparseBackend, SparseMatrix};
-    use crate::flex::{Element, contiguous, tensor};
-    use crate::host::{Activation, Addend, Finish, SparseRows};
+    use super::{Packed, SparseBackend, SparseMatrix};
+    use crate::flex::{Element, contiguous, forward_strides, matrix, tensor};
+    use crate::host::{Activation, Addend, Finish, Panels, SparseRows};
+    use crate::ops::packed::Packable;
 
     impl SparseBackend for Flex {
         fn propagate(
@@ -288,6 +359,49 @@ mod kernels {
                 _ => None,
             }
         }
+
+        fn propagate_linear(
+            dense: FloatTensor<Self>,
+            weight: FloatTensor<Self>,
+            addend: FloatTensor<Self>,
+            matrix: SparseMatrix,
+            packed: Packed,
+            activation: Option<Activation>,
+        ) -> Option<FloatTensor<Self>> {
+            let rows = matrix.rows(false);
+            let layer = (weight, &packed);
+            match dense.dtype() {
+                DType::F32 => Some(linear::<f32>(dense, layer, addend, rows, activation)),
+                DType::F64 => Some(linear::<f64>(dense, layer, addend, rows, activation)),
+                _ => None,
+            }
+        }
+    }
+
+    fn linear<T: Packable>(
+        dense: FlexTensor,
+        (weight, packed): (FlexTensor, &Packed),
+        addend: FlexTensor,
+        rows: &SparseRows,
+        activation: Option<Activation>,
+    ) -> FlexTensor {
+        let [_, columns] = weight.layout().shape().dims();
+        let [height, _] = rows.shape();
+        let (dense, addend) = (contiguous(dense), contiguous(addend));
+        let finish = Finish {
+            addend: Addend::Matrix(T::values(&addend)),
+            activation,
+        };
+        let mut output = vec![T::ZERO; height * columns];
+        match T::panels(packed) {
+            Some(panels) => rows.multiply_twice(T::values(&dense), panels, finish, &mut output),
+            None => {
+                let weight = forward_strides(weight);
+                let panels = Panels::right(matrix::<T>(&weight));
+                rows.multiply_twice(T::values(&dense), &panels, finish, &mut output);
+            }
+        }
+        tensor(output, Shape::from([height, columns]))
     }
 
     fn multiply<T: Element>(

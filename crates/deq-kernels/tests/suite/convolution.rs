@@ -13,7 +13,7 @@ use crate::common::{
 type Case = ([usize; 4], usize, [usize; 2], [usize; 2], [usize; 2]);
 
 /// Those of the zoo, and odd ones.
-const CASES: [Case; 13] = [
+const CASES: [Case; 23] = [
     ([1, 1, 1, 1], 1, [1, 1], [1, 1], [0, 0]),
     ([2, 3, 5, 7], 4, [1, 1], [1, 1], [0, 0]),
     ([2, 3, 5, 7], 4, [3, 3], [1, 1], [1, 1]),
@@ -27,8 +27,22 @@ const CASES: [Case; 13] = [
     ([1, 2, 4, 4], 2, [1, 1], [1, 1], [1, 2]),
     // Narrower than the padding: taps that never see the picture.
     ([1, 1, 1, 1], 2, [3, 5], [1, 1], [2, 4]),
-    // Large enough for threads, and for several tasks a picture.
+    // More padding than a kernel has places.
+    ([1, 3, 5, 6], 2, [2, 3], [1, 1], [2, 4]),
+    // Lines of whole vectors, of split ones, and such that vectors run on through the padding.
+    ([3, 4, 4, 32], 13, [3, 3], [1, 1], [1, 1]),
+    ([2, 13, 9, 40], 4, [3, 3], [2, 2], [1, 1]),
+    ([2, 7, 6, 28], 5, [3, 3], [1, 1], [1, 1]),
+    // Narrow pictures: several together, and more terms than are summed up at a time.
+    ([5, 12, 4, 4], 40, [3, 3], [1, 1], [1, 1]),
+    ([2, 40, 3, 5], 30, [3, 3], [1, 1], [1, 1]),
+    ([2, 9, 5, 20], 110, [3, 3], [1, 1], [1, 1]),
+    // Read where they lie, and just not.
+    ([5, 7, 4, 4], 9, [1, 1], [1, 1], [0, 0]),
+    ([3, 8, 3, 7], 9, [1, 1], [1, 1], [0, 0]),
+    // Large enough for threads, and for several tasks a picture, or for its output channels.
     ([2, 17, 31, 33], 19, [3, 3], [1, 1], [1, 1]),
+    ([2, 30, 8, 8], 200, [3, 3], [1, 1], [1, 1]),
 ];
 
 const ENDS: [Option<Activation>; 3] = [None, Some(Activation::Relu), Some(Activation::Tanh)];
@@ -254,45 +268,166 @@ fn gradients_with_an_addend_are_burns() {
     }
 }
 
-/// The bound of the crate's documentation, on a picture whose patches are summed up by hand.
+/// The bound of the crate's documentation, on pictures whose patches are summed up by hand.
 #[test]
 fn errors_are_within_the_stated_bound() {
-    let geometry = Geometry {
+    let small = Geometry {
         channels: 5,
         size: [9, 11],
         kernel: [3, 3],
         stride: [1, 2],
         padding: [1, 1],
     };
-    let (outputs, taps) = (7, geometry.taps());
-    let [height, width] = geometry.output();
-    assert_eq!([height, width], [9, 6]);
-    let single = |count: usize, seed: u64| -> Vec<f32> {
-        let values = numbers(count, seed, 1.0);
-        values.into_iter().map(|x| x as f32).collect()
+    let wide = Geometry {
+        channels: 30,
+        size: [5, 32],
+        stride: [1, 1],
+        ..small
     };
-    let (input, kernel) = (single(geometry.sample(), 10), single(outputs * taps, 11));
-    let panels = Panels::left(Matrix::new(&kernel, [outputs, taps]));
-    let mut found = vec![0.0; outputs * height * width];
-    host::convolve(&geometry, &input, &panels, Finish::NOTHING, &mut found);
-    for (place, &found) in found.iter().enumerate() {
-        let (output, position) = (place / (height * width), place % (height * width));
-        let (line, column) = (position / width, position % width);
-        let (mut exact, mut size) = (0.0, 0.0);
-        for tap in 0..taps {
-            let (channel, y, x) = (tap / 9, tap % 9 / 3, tap % 3);
-            let (row, place) = ((line + y).wrapping_sub(1), (2 * column + x).wrapping_sub(1));
-            if row >= 9 || place >= 11 {
-                continue;
-            }
-            let pixel = f64::from(input[(channel * 9 + row) * 11 + place]);
-            let term = pixel * f64::from(kernel[output * taps + tap]);
-            exact += term;
-            size += term.abs();
+    let narrow = Geometry {
+        size: [4, 4],
+        ..wide
+    };
+    let pointwise = Geometry {
+        kernel: [1, 1],
+        padding: [0, 0],
+        ..wide
+    };
+    for geometry in [small, wide, narrow, pointwise] {
+        check_bound(&geometry, 2, 41);
+    }
+}
+
+/// The terms of a convolution of one sample: places in the output, in the kernel of one output
+/// channel and in the input.
+fn terms(geometry: &Geometry) -> Vec<[usize; 3]> {
+    let Geometry { size, kernel, .. } = *geometry;
+    let [height, width] = geometry.output();
+    let window = kernel[0] * kernel[1];
+    let mut found = Vec::new();
+    for term in 0..height * width * geometry.taps() {
+        let (position, tap) = (term / geometry.taps(), term % geometry.taps());
+        let (channel, in_window) = (tap / window, tap % window);
+        let (y, x) = (in_window / kernel[1], in_window % kernel[1]);
+        let row = position / width * geometry.stride[0] + y;
+        let column = position % width * geometry.stride[1] + x;
+        let row = row.wrapping_sub(geometry.padding[0]);
+        let column = column.wrapping_sub(geometry.padding[1]);
+        if row < size[0] && column < size[1] {
+            let place = (channel * size[0] + row) * size[1] + column;
+            found.push([position, tap, place]);
         }
-        let error = (f64::from(found) - exact).abs();
-        let bound = 2.0 * taps as f64 * f64::from(f32::EPSILON) / 2.0 * size;
-        assert!(error <= bound, "{found} for {exact} at {place}");
+    }
+    found
+}
+
+fn single(count: usize, seed: u64) -> Vec<f32> {
+    let values = numbers(count, seed, 1.0);
+    values.into_iter().map(|x| x as f32).collect()
+}
+
+fn check_bound(geometry: &Geometry, samples: usize, outputs: usize) {
+    let (taps, size) = (geometry.taps(), geometry.sample());
+    let positions: usize = geometry.output().iter().product();
+    let (input, kernel) = (single(samples * size, 10), single(outputs * taps, 11));
+    let gradient = single(samples * outputs * positions, 12);
+    let matrix = Matrix::new(&kernel, [outputs, taps]);
+    let mut output = vec![0.0; gradient.len()];
+    host::convolve(
+        geometry,
+        &input,
+        &Panels::left(matrix),
+        Finish::NOTHING,
+        &mut output,
+    );
+    let found = [
+        output,
+        host::convolve_input_gradient(geometry, matrix, &gradient, samples),
+        host::convolve_kernel_gradient(geometry, &input, &gradient, outputs),
+    ];
+    // Each sum, and that of its terms' absolute values.
+    let mut exact = found.each_ref().map(|found| vec![[0.0; 2]; found.len()]);
+    let terms = terms(geometry);
+    for sample in 0..samples {
+        for output in 0..outputs {
+            for &[position, tap, place] in &terms {
+                let place = sample * size + place;
+                let tap = output * taps + tap;
+                let position = (sample * outputs + output) * positions + position;
+                let number = |values: &[f32], place: usize| f64::from(values[place]);
+                let input = number(&input, place);
+                let kernel = number(&kernel, tap);
+                let gradient = number(&gradient, position);
+                for (sums, place, term) in [
+                    (0, position, input * kernel),
+                    (1, place, gradient * kernel),
+                    (2, tap, gradient * input),
+                ] {
+                    exact[sums][place][0] += term;
+                    exact[sums][place][1] += term.abs();
+                }
+            }
+        }
+    }
+    let window = geometry.kernel[0] * geometry.kernel[1];
+    let counts = [taps, outputs * window, samples * positions];
+    for ((found, exact), count) in found.iter().zip(&exact).zip(counts) {
+        for (place, (&found, &[exact, size])) in found.iter().zip(exact).enumerate() {
+            let error = (f64::from(found) - exact).abs();
+            let bound = 2.0 * count as f64 * f64::from(f32::EPSILON) / 2.0 * size;
+            assert!(
+                error <= bound,
+                "{found} for {exact} at {place}, {geometry:?}"
+            );
+        }
+    }
+}
+
+/// Everything that is computed is bit for bit the same, however many threads there are.
+#[test]
+fn threads_do_not_change_the_result() {
+    let plain = Geometry {
+        channels: 26,
+        size: [32, 32],
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [1, 1],
+    };
+    let strided = Geometry {
+        stride: [2, 2],
+        ..plain
+    };
+    let narrow = Geometry {
+        channels: 70,
+        size: [4, 4],
+        ..plain
+    };
+    let cases = [(plain, 2, 19), (strided, 3, 40), (narrow, 7, 150)];
+    for (geometry, samples, outputs) in cases {
+        let positions: usize = geometry.output().iter().product();
+        let input = single(samples * geometry.sample(), 13);
+        let kernel = single(outputs * geometry.taps(), 14);
+        let gradient = single(samples * outputs * positions, 15);
+        let matrix = Matrix::new(&kernel, [outputs, geometry.taps()]);
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.expect("a pool of threads").install(|| {
+                let mut output = vec![0.0; gradient.len()];
+                host::convolve(
+                    &geometry,
+                    &input,
+                    &Panels::left(matrix),
+                    Finish::NOTHING,
+                    &mut output,
+                );
+                [
+                    output,
+                    host::convolve_input_gradient(&geometry, matrix, &gradient, samples),
+                    host::convolve_kernel_gradient(&geometry, &input, &gradient, outputs),
+                ]
+            })
+        };
+        assert!(with(1) == with(3), "{geometry:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Matrix products against burn's, and against f64.
 
 use burn::tensor::Tensor;
-use deq_kernels::host::{self, Finish, Matrix, Panels};
+use deq_kernels::host::{self, Finish, Matrix, Output, Panels, Stack};
 use deq_kernels::matmul;
 
 use crate::common::{
@@ -10,9 +10,12 @@ use crate::common::{
 
 /// Rows, terms and columns: below, at and above a tile, a run of terms and the threshold for
 /// threads.
-const SHAPES: [[usize; 3]; 10] = [
+const SHAPES: [[usize; 3]; 13] = [
     [1, 1, 1],
     [1, 3, 2],
+    [2, 6, 9],
+    [4, 5, 16],
+    [8, 9, 40],
     [5, 7, 3],
     [12, 16, 32],
     [13, 17, 33],
@@ -161,14 +164,16 @@ fn gradients_of_stacks_are_burns() {
     }
 }
 
+fn singles(count: usize, seed: u64) -> Vec<f32> {
+    let values = numbers(count, seed, 1.0);
+    values.into_iter().map(|x| x as f32).collect()
+}
+
 /// The bound of the crate's documentation.
 #[test]
 fn errors_are_within_the_stated_bound() {
-    for [rows, terms, columns] in [[13, 1, 33], [7, 300, 40], [30, 1_000, 35]] {
-        let a = numbers(rows * terms, 16, 1.0);
-        let b = numbers(terms * columns, 17, 1.0);
-        let single = |values: &[f64]| values.iter().map(|&x| x as f32).collect::<Vec<f32>>();
-        let (a, b) = (single(&a), single(&b));
+    for [rows, terms, columns] in [[13, 1, 33], [7, 300, 40], [30, 1_000, 35], [200, 6, 64]] {
+        let (a, b) = (singles(rows * terms, 16), singles(terms * columns, 17));
         let mut found = vec![0.0; rows * columns];
         host::multiply_once(
             Matrix::new(&a, [rows, terms]),
@@ -192,14 +197,132 @@ fn errors_are_within_the_stated_bound() {
     }
 }
 
+/// Left factors with their rows' numbers next to each other are read as they are, others packed;
+/// right factors are copied or transposed.
+#[test]
+fn strides_change_no_bit() {
+    for [rows, terms, columns] in [
+        [1, 1, 1],
+        [2, 5, 33],
+        [4, 3, 16],
+        [7, 260, 35],
+        [8, 31, 64],
+        [13, 4, 3],
+        [205, 9, 34],
+    ] {
+        let (a, b) = (singles(rows * terms, 21), singles(terms * columns, 22));
+        let mut expected = vec![0.0; rows * columns];
+        let (left, right) = ([rows, terms], [terms, columns]);
+        host::multiply_once(
+            Matrix::new(&a, left),
+            Matrix::new(&b, right),
+            Finish::NOTHING,
+            &mut expected,
+        );
+        for left_strides in layouts(left) {
+            for right_strides in layouts(right) {
+                let (a, b) = (
+                    spread(&a, left, left_strides),
+                    spread(&b, right, right_strides),
+                );
+                let left = Matrix::strided(&a, left, left_strides);
+                let right = Matrix::strided(&b, right, right_strides);
+                let mut found = vec![f32::NAN; rows * columns];
+                host::multiply_once(left, right, Finish::NOTHING, &mut found);
+                assert_eq!(found, expected, "{left_strides:?} by {right_strides:?}");
+            }
+        }
+    }
+}
+
+/// Row by row, next to each other or not; column by column; and with strides both ways.
+fn layouts([rows, columns]: [usize; 2]) -> [[usize; 2]; 5] {
+    [
+        [columns, 1],
+        [columns + 3, 1],
+        [1, rows],
+        [1, rows + 2],
+        [2 * columns + 1, 2],
+    ]
+}
+
+/// A matrix's numbers `strides` apart, with NaN between them.
+fn spread(values: &[f32], [rows, columns]: [usize; 2], strides: [usize; 2]) -> Vec<f32> {
+    let last = (rows - 1) * strides[0] + (columns - 1) * strides[1];
+    let mut places = vec![f32::NAN; last + 1];
+    for (index, &value) in values.iter().enumerate() {
+        places[index / columns * strides[0] + index % columns * strides[1]] = value;
+    }
+    places
+}
+
+/// Large enough for threads, and not cut evenly.
+#[test]
+fn how_a_product_is_cut_changes_no_bit() {
+    for [rows, terms, columns] in [[401, 130, 101], [40, 300, 400], [1_600, 60, 50]] {
+        let (a, b) = (singles(rows * terms, 23), singles(terms * columns, 24));
+        let panels = Panels::right(Matrix::new(&b, [terms, columns]));
+        for left_strides in [[terms, 1], [1, rows]] {
+            let a = spread(&a, [rows, terms], left_strides);
+            let left = Matrix::strided(&a, [rows, terms], left_strides);
+            let mut whole = vec![f32::NAN; rows * columns];
+            host::multiply(left, &panels, Finish::NOTHING, &mut whole);
+            for (row, found) in whole.chunks_exact(columns).enumerate() {
+                let mut expected = vec![f32::NAN; columns];
+                let left = left.rows(row, 1);
+                host::multiply(left, &panels, Finish::NOTHING, &mut expected);
+                assert_eq!(found, expected, "row {row} of {rows}");
+            }
+        }
+    }
+}
+
+#[test]
+fn new_memory_changes_no_bit() {
+    // Collected in pieces, with rows left over, with pieces of several cuts; not collected.
+    for [rows, terms, columns] in [
+        [1_024, 52, 80],
+        [1_000, 33, 136],
+        [771, 11, 530],
+        [13, 590, 560],
+        [5, 6, 7],
+    ] {
+        let (a, b) = (singles(rows * terms, 25), singles(terms * columns, 26));
+        let right = Matrix::new(&b, [terms, columns]);
+        let panels = Panels::right(right);
+        let left = Matrix::new(&a, [rows, terms]);
+        let count = rows * columns;
+        let mut expected = vec![f32::NAN; count];
+        host::multiply(left, &panels, Finish::NOTHING, &mut expected);
+        let (mut packed, mut once) = (Vec::new(), Vec::new());
+        let output = Output::New(&mut packed, count);
+        host::multiply(left, &panels, Finish::NOTHING, output);
+        let output = Output::New(&mut once, count);
+        host::multiply_once(left, right, Finish::NOTHING, output);
+        assert!(packed == expected && once == expected, "{rows} × {columns}");
+    }
+    for [count, rows, terms, columns] in [
+        [3, 100, 80, 300],
+        [9, 100, 60, 80],
+        [300, 16, 60, 17],
+        [5, 2, 3, 4],
+    ] {
+        let a = singles(count * rows * terms, 27);
+        let b = singles(count * terms * columns, 28);
+        let left = Stack::new(&a, [1, count, rows, terms]);
+        let right = Stack::new(&b, [1, count, terms, columns]);
+        let count = count * rows * columns;
+        let (mut expected, mut found) = (vec![f32::NAN; count], Vec::new());
+        host::multiply_stacks(left, right, &mut expected);
+        host::multiply_stacks(left, right, Output::New(&mut found, count));
+        assert!(found == expected, "stack of {rows} × {columns}");
+    }
+}
+
 #[test]
 fn packing_changes_no_bit() {
     let [rows, terms, columns] = [23, 270, 45];
-    let single = |count: usize, seed: u64| -> Vec<f32> {
-        let values = numbers(count, seed, 1.0);
-        values.into_iter().map(|x| x as f32).collect()
-    };
-    let (a, b) = (single(rows * terms, 18), single(terms * columns, 19));
+    let (a, b) = (singles(rows * terms, 18), singles(terms * columns, 19));
     let left = Matrix::new(&a, [rows, terms]);
     let right = Matrix::new(&b, [terms, columns]);
     let mut once = vec![0.0; rows * columns];

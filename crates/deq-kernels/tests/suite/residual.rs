@@ -1,14 +1,24 @@
 //! Residuals and their norms against burn's operations.
 
 use burn::tensor::{DType, Tensor, TensorData};
-use deq_kernels::{Measured, RowNorm, residual_norms};
+use deq_kernels::{Measured, RowNorm, host, residual_norms};
 
-use crate::common::{assert_close, noise, precisions, value_tolerance, values};
+use crate::common::{assert_close, noise, numbers, precisions, value_tolerance, values};
 
 const NORMS: [RowNorm; 3] = [RowNorm::L2, RowNorm::Rms, RowNorm::Max];
 
-/// The last two are large enough for threads, and longer than what is summed up at a time.
-const SHAPES: [[usize; 2]; 6] = [[1, 1], [1, 7], [5, 1], [3, 33], [2, 40_000], [130, 1_030]];
+/// The last four are large enough for threads, and longer than what is summed up at a time; the
+/// last two have rows that are shared out themselves.
+const SHAPES: [[usize; 2]; 8] = [
+    [1, 1],
+    [1, 7],
+    [5, 1],
+    [3, 33],
+    [2, 40_000],
+    [130, 1_030],
+    [1, 65_536],
+    [2, 70_001],
+];
 
 fn composed(image: Tensor<2>, point: Tensor<2>, norm: RowNorm) -> Measured {
     let residual = image.clone() - point;
@@ -66,6 +76,44 @@ fn norms_are_those_of_f64() {
     }
 }
 
+/// A row is summed up in parts of 1024 numbers, each in 32 lanes: however it is shared out.
+#[test]
+fn sums_are_in_parts_and_lanes() {
+    for row in [1_023, 2_080, 70_001] {
+        let single = |seed| -> Vec<f32> {
+            let values = numbers(row, seed, 2.0);
+            values.into_iter().map(|value| value as f32).collect()
+        };
+        let (image, point) = (single(7), single(8));
+        let (mut residual, mut norms) = (vec![0.0; row], vec![0.0; 2]);
+        host::residual_norms(&image, &point, row, RowNorm::L2, &mut residual, &mut norms);
+        let pairs = image.iter().zip(&point);
+        let expected: Vec<f32> = pairs.map(|(image, point)| image - point).collect();
+        assert_eq!(residual, expected);
+        assert_eq!(norms, [length(&residual), length(&image)], "{row} numbers");
+    }
+}
+
+fn length(values: &[f32]) -> f32 {
+    let part = |part: &[f32]| {
+        let mut lanes = [0.0_f32; 32];
+        for (place, value) in part.iter().enumerate() {
+            lanes[place % 32] += value * value;
+        }
+        for width in [16, 8, 4, 2, 1] {
+            let (low, high) = lanes.split_at_mut(width);
+            for (low, high) in low.iter_mut().zip(high) {
+                *low += *high;
+            }
+        }
+        lanes[0]
+    };
+    values
+        .chunks(1_024)
+        .fold(0.0, |sum, values| sum + part(values))
+        .sqrt()
+}
+
 #[test]
 fn views_are_taken_as_what_they_show() {
     for (device, dtype, _) in precisions() {
@@ -110,6 +158,26 @@ fn a_row_that_is_not_finite_stays_alone() {
             assert!(found[0].is_nan() && found[1].is_nan(), "{what}");
             assert_eq!(found[2..4], [f64::INFINITY; 2], "{what}");
             assert!(found[4].is_finite() && found[5] > 3.0, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_long_row_that_is_not_finite_stays_alone() {
+    let row = 70_001;
+    let mut image = vec![1.0_f32; 2 * row];
+    let point = vec![0.5; 2 * row];
+    for broken in [f32::NAN, f32::INFINITY] {
+        image[row / 2] = broken;
+        for norm in NORMS {
+            let (mut residual, mut norms) = (vec![0.0; 2 * row], vec![0.0; 4]);
+            host::residual_norms(&image, &point, row, norm, &mut residual, &mut norms);
+            let same = |value: f32| value == broken || (value.is_nan() && broken.is_nan());
+            assert!(same(norms[0]) && same(norms[1]), "{norm:?}: {norms:?}");
+            assert!(
+                norms[2] > 0.0 && norms[3].is_finite(),
+                "{norm:?}: {norms:?}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sparse products against dense ones.
 
 use burn::tensor::{DType, Device, Tensor, TensorData, activation};
-use deq_kernels::{Activation, Entry, SparseMatrix};
+use deq_kernels::{Activation, Entry, PackedLinear, SparseMatrix};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -9,14 +9,16 @@ use crate::common::{
     assert_close, gradients, leaf, noise, precisions, product_tolerance, runs_kernels, values,
 };
 
-/// Rows, columns, entries and features; the last one is large enough for threads.
-const SHAPES: [[usize; 4]; 6] = [
+/// Rows, columns, entries and features; the last two are large enough for threads. Features are
+/// such that rows have whole vectors, a rest, and both.
+const SHAPES: [[usize; 4]; 7] = [
     [1, 1, 1, 1],
     [3, 5, 0, 2],
     [5, 3, 4, 7],
     [17, 17, 60, 1],
     [9, 20, 200, 33],
     [150, 120, 1_500, 40],
+    [400, 150, 5_000, 67],
 ];
 
 fn entries([rows, columns, count, _]: [usize; 4], seed: u64, is_weighted: bool) -> Vec<Entry> {
@@ -76,6 +78,63 @@ fn products_are_those_of_the_dense_matrix() {
 }
 
 #[test]
+fn linear_products_are_those_of_the_dense_matrix() {
+    for (device, dtype, _) in precisions() {
+        for shape in SHAPES {
+            for outputs in [1, 9, 40] {
+                let options = (&device, dtype);
+                let entries = entries(shape, 9, true);
+                let [rows, columns, _, features] = shape;
+                let matrix = SparseMatrix::new([rows, columns], &entries);
+                let dense = dense(shape, &entries, options);
+                let x: Tensor<2> = noise([columns, features], 10, 1.0, options);
+                // So large that sums are about those of the first product.
+                let scale = 1.0 / features as f64;
+                let weight: Tensor<2> = noise([features, outputs], 11, scale, options);
+                let addend: Tensor<2> = noise([rows, outputs], 12, 1.0, options);
+                let bias: Tensor<1> = noise([outputs], 13, 1.0, options);
+                let sum = dense.matmul(x.clone()).matmul(weight.clone()) + addend.clone();
+                let what = format!("{shape:?} by {outputs} {dtype:?} on {device:?}");
+                for bias in [None, Some(bias)] {
+                    let layer = PackedLinear::new(weight.clone(), bias.clone());
+                    let sum = match bias {
+                        Some(bias) => sum.clone() + bias.unsqueeze::<2>(),
+                        None => sum.clone(),
+                    };
+                    for end in [None, Some(Activation::Relu)] {
+                        let (x, addend) = (x.clone(), addend.clone());
+                        let found = matrix
+                            .multiply_linear_or(x, &layer, addend, end, |x| matrix.multiply(x));
+                        let expected = match end {
+                            Some(_) => activation::relu(sum.clone()),
+                            None => sum.clone(),
+                        };
+                        assert_close(found, expected, product_tolerance(dtype), &what);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_many_entries_are_no_different() {
+    // All of it in two rows of 300.
+    let many: Vec<Entry> = (0..20_000)
+        .map(|index| (index % 2 * 299, index % 97, f64::from(index % 7) - 3.0))
+        .collect();
+    for (device, dtype, _) in precisions() {
+        let options = (&device, dtype);
+        let matrix = SparseMatrix::new([300, 97], &many);
+        // Small integers, whose sums are exact.
+        let x = noise::<2>([97, 33], 14, 4.0, options).round();
+        let expected = dense([300, 97, 0, 0], &many, options).matmul(x.clone());
+        let found = matrix.multiply(x);
+        assert_eq!(values(found), values(expected), "{device:?}");
+    }
+}
+
+#[test]
 fn views_are_taken_as_what_they_show() {
     for (device, dtype, _) in precisions() {
         let options = (&device, dtype);
@@ -111,6 +170,13 @@ fn nothing_gives_nothing() {
         let matrix = SparseMatrix::new([2, 0], &[]);
         let found = matrix.multiply(Tensor::zeros([0, 3], &device));
         assert_eq!(values(found), [0.0; 6]);
+        let layer = PackedLinear::new(Tensor::ones([3, 2], &device), None);
+        let (dense, addend) = (
+            Tensor::zeros([0, 3], &device),
+            Tensor::ones([2, 2], &device),
+        );
+        let found = matrix.multiply_linear_or(dense, &layer, addend, None, |x| matrix.multiply(x));
+        assert_eq!(values(found), [1.0; 4]);
     }
 }
 
@@ -156,6 +222,38 @@ fn gradients_are_those_of_the_dense_matrix() {
             for (found, expected) in both(true).into_iter().zip(both(false)) {
                 assert_close(found, expected, tolerance, &what);
             }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_linear_products_are_those_of_the_dense_matrix() {
+    for (device, dtype, tolerance) in precisions() {
+        let options = (&device, dtype);
+        let shape = [9, 20, 60, 7];
+        let entries = entries(shape, 15, true);
+        let [rows, columns, _, features] = shape;
+        let matrix = SparseMatrix::new([rows, columns], &entries);
+        let dense = dense(shape, &entries, options);
+        let x: Tensor<2> = noise([columns, features], 16, 1.0, options);
+        let weight: Tensor<2> = noise([features, 5], 17, 0.2, options);
+        let addend: Tensor<2> = noise([rows, 5], 18, 1.0, options);
+        let both = |is_sparse: bool| {
+            let leaves = [x.clone(), weight.clone(), addend.clone()].map(leaf);
+            let [a, w, b] = leaves.clone();
+            let output = if is_sparse {
+                let layer = PackedLinear::new(w, None);
+                let end = Some(Activation::Tanh);
+                matrix.multiply_linear_or(a, &layer, b, end, |a| matrix.multiply(a))
+            } else {
+                (dense.clone().matmul(a).matmul(w) + b).tanh()
+            };
+            let found = gradients(output);
+            leaves.map(|leaf| leaf.grad(&found).expect("a gradient"))
+        };
+        let what = format!("gradient of a linear product {dtype:?} on {device:?}");
+        for (found, expected) in both(true).into_iter().zip(both(false)) {
+            assert_close(found, expected, tolerance, &what);
         }
     }
 }

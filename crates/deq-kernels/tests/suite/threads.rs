@@ -1,8 +1,8 @@
 //! Results depend neither on the number of threads nor on where a number stands.
 
 use deq_kernels::host::{
-    self, Activation, Addend, Attention, Bias, Finish, Geometry, GroupNorm, LayerNorm, Matrix,
-    NormGradients, PARALLEL_FROM, Panels, RowNorm, ScoreBias, SparseRows, Stack,
+    self, Activation, Addend, Attention, Bias, Features, Finish, Geometry, GroupNorm, LayerNorm,
+    Matrix, NormGradients, PARALLEL_FROM, Panels, RowNorm, ScoreBias, SparseRows, Stack, Windows,
 };
 
 use crate::common::numbers;
@@ -205,6 +205,47 @@ fn one_thread_and_two_agree_on_attention() {
     assert_same("gradients of attention", || {
         let found = attention.backward(&values[3], true);
         [found.query, found.key, found.value, found.scores].concat()
+    });
+}
+
+#[test]
+fn one_thread_and_two_agree_on_windows() {
+    let (samples, positions, channels) = (2, 413, 10);
+    let size = [7, 9];
+    let centres = singles(samples * 2 * positions, 27);
+    let windows = Windows {
+        centres: &centres,
+        samples,
+        positions,
+        size,
+        radius: 4,
+    };
+    let count = samples * 81 * positions;
+    assert!(count > PARALLEL_FROM);
+    let planes = singles(samples * positions * 63, 28);
+    let gradient = singles(count, 29);
+    let first = singles(samples * positions * channels, 30);
+    let second = singles(samples * 63 * channels, 31);
+    let features = Features {
+        first: &first,
+        second: &second,
+        channels,
+    };
+    assert_same("windows", || {
+        let (mut sampled, mut products) = (vec![0.0; count], vec![0.0; count]);
+        windows.sample(&planes, &mut sampled);
+        windows.correlate(features, &mut products);
+        [sampled, products].concat()
+    });
+    assert_same("gradients in windows", || {
+        [
+            windows.sample_planes_gradient(&gradient),
+            windows.sample_centres_gradient(&planes, &gradient),
+            windows.correlate_first_gradient(&second, channels, &gradient),
+            windows.correlate_second_gradient(&first, channels, &gradient),
+            windows.correlate_centres_gradient(features, &gradient),
+        ]
+        .concat()
     });
 }
 

@@ -1,12 +1,5 @@
 use std::ops::Range;
 
-/// The patches of a task hold at most so many numbers: 512 KiB of `f32`, well within a second
-/// cache beside the weights.
-const BLOCK: usize = 128 * 1024;
-
-/// And at most so many positions, so that one picture already makes several tasks.
-const POSITIONS: usize = 1024;
-
 /// The shapes of a convolution of pictures `[samples, channels, height, width]` with a kernel
 /// `[outputs, channels, kernel height, kernel width]`; without dilation or groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,23 +60,16 @@ impl Geometry {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
     }
 
-    /// How many lines of the output a task takes; at least one.
-    pub(super) fn lines(&self) -> usize {
-        let [_, width] = self.output();
-        let positions = (BLOCK / self.taps().max(1)).min(POSITIONS);
-        (positions / width.max(1)).max(1)
-    }
-
     /// The input's line that kernel line `y` reads for an output line; `None` in the padding.
     pub(super) fn source_line(&self, line: usize, y: usize) -> Option<usize> {
         let row = (line * self.stride[0] + y).checked_sub(self.padding[0])?;
         (row < self.size[0]).then_some(row)
     }
 
-    /// The places in an output line for which kernel column `x` reads inside the input.
-    pub(super) fn inside(&self, x: usize) -> Range<usize> {
+    /// Those of the first places in an output line for which kernel column `x` reads inside the
+    /// input.
+    pub(super) fn inside(&self, x: usize, places: usize) -> Range<usize> {
         let ([_, width], [_, stride], [_, padding]) = (self.size, self.stride, self.padding);
-        let [_, places] = self.output();
         let end = (width + padding).saturating_sub(x).div_ceil(stride);
         let end = end.min(places);
         let start = padding.saturating_sub(x).div_ceil(stride);

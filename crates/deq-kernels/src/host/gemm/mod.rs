@@ -1,7 +1,8 @@
 //! Products of matrices.
 //!
-//! Both factors are packed ([`Panels`]); a factor that stays the same, as the weights of a map
-//! during a solve, is packed once. Every number of a product is the sum of its terms in order, in
+//! The right factor is packed ([`Panels`]); one that stays the same, as the weights of a map during
+//! a solve, is packed once. The left one is read as it is, row by row, or packed where that is
+//! faster ([`rows_as_they_are`]). Every number of a product is the sum of its terms in order, in
 //! parts of 256, whatever the shape and however the work is cut, so results do not depend on the
 //! number of threads. [`host`](super) states the error.
 
@@ -13,22 +14,32 @@ mod tile;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::finish::Finish;
-use super::parallel::{assert_length, for_each_chunk};
+use super::output::Output;
+use super::parallel::{assert_length, for_each_chunk, is_large};
 use super::{Real, scratch};
 pub use matrix::Matrix;
 pub use pack::Panels;
 pub(crate) use pack::{pack, packed_length};
 pub use stack::Stack;
+use tile::{Left, Rows};
 pub(crate) use tile::{Product, Tile};
 
-/// Rows of a task: a multiple of every tile's, and so few that what is packed of them stays in the
-/// second cache.
-const ROWS: usize = 96;
+/// Rows that are gone through at a time: a multiple of every tile's, and so few that the terms of
+/// them that are summed up at a time stay in the second cache.
+const ROWS: usize = 144;
 
-/// Rows whose left factor is packed at a time.
-const PACKED_ROWS: usize = 16 * ROWS;
+/// From so many tiles side by side on a left factor is packed. Packing a number takes about as long
+/// as using it in one of them, and rows that are read as they are make a product slower by about a
+/// twentieth.
+const PACKED_FROM: usize = 16;
 
-/// Into about so many tasks a large product is cut.
+/// A piece of a large product that is cut between rows alone has at least so many rows.
+const PIECE_ROWS: usize = 96;
+
+/// From so many rows on a product is cut like that: into eight pieces at least.
+const MANY_ROWS: usize = 8 * PIECE_ROWS;
+
+/// Into about so many tasks a large product of fewer rows is cut.
 const TASKS: usize = 16;
 
 /// So few products are cut themselves; more are shared out whole.
@@ -46,39 +57,55 @@ pub(crate) fn is_large_product(rows: usize, columns: usize, depth: usize) -> boo
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn multiply<T: Real>(
+pub fn multiply<'a, T: Real>(
     left: Matrix<'_, T>,
     right: &Panels<T>,
     finish: Finish<'_, T>,
-    output: &mut [T],
+    output: impl Into<Output<'a, T>>,
 ) {
+    let output = output.into();
     let [rows, depth] = left.shape();
     check_depths(depth, right.depth());
     assert_length("output", output.len(), rows * right.count());
     finish.check(rows, right.count());
-    multiply_packed(left, right.values(), right.count(), finish, output);
+    let product = Whole {
+        left,
+        right: right.values(),
+        columns: right.count(),
+        tile: Tile::of::<T>(),
+        finish,
+    };
+    product.run(output);
 }
 
 /// `finish` of `left` times `right`, into a row-major output.
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn multiply_once<T: Real>(
+pub fn multiply_once<'a, T: Real>(
     left: Matrix<'_, T>,
     right: Matrix<'_, T>,
     finish: Finish<'_, T>,
-    output: &mut [T],
+    output: impl Into<Output<'a, T>>,
 ) {
+    let output = output.into();
     let ([rows, depth], [terms, columns]) = (left.shape(), right.shape());
     check_depths(depth, terms);
     assert_length("output", output.len(), rows * columns);
     finish.check(rows, columns);
-    let width = Tile::of::<T>().columns;
+    let tile = Tile::of::<T>();
     let parallel = is_large_product(rows, columns, depth);
-    let length = packed_length(depth, columns, width);
+    let length = packed_length(depth, columns, tile.columns);
     scratch::with::<T, _, 1>([length], |[packed]| {
-        pack(right, width, packed, parallel);
-        multiply_packed(left, packed, columns, finish, output);
+        pack(right, tile.columns, packed, parallel);
+        let product = Whole {
+            left,
+            right: packed,
+            columns,
+            tile,
+            finish,
+        };
+        product.run(output);
     });
 }
 
@@ -86,7 +113,12 @@ pub fn multiply_once<T: Real>(
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn multiply_stacks<T: Real>(left: Stack<'_, T>, right: Stack<'_, T>, output: &mut [T]) {
+pub fn multiply_stacks<'a, T: Real>(
+    left: Stack<'_, T>,
+    right: Stack<'_, T>,
+    output: impl Into<Output<'a, T>>,
+) {
+    let output = output.into();
     let ([samples, heads, rows, depth], [others, other_heads, terms, columns]) =
         (left.shape(), right.shape());
     assert!(
@@ -95,23 +127,54 @@ pub fn multiply_stacks<T: Real>(left: Stack<'_, T>, right: Stack<'_, T>, output:
     );
     check_depths(depth, terms);
     let count = samples * heads;
-    assert_length("output", output.len(), count * rows * columns);
+    let size = rows * columns;
+    assert_length("output", output.len(), count * size);
     if output.is_empty() {
         return;
     }
-    let size = rows * columns;
     if count < FEW {
-        for (index, output) in output.chunks_exact_mut(size).enumerate() {
-            let (left, right) = (left.matrix(index), right.matrix(index));
-            multiply_once(left, right, Finish::NOTHING, output);
-        }
+        overwrite(output, |output| {
+            for (index, output) in output.chunks_exact_mut(size).enumerate() {
+                let (left, right) = (left.matrix(index), right.matrix(index));
+                multiply_once(left, right, Finish::NOTHING, output);
+            }
+        });
         return;
     }
     let parallel = is_large_product(count * rows, columns, depth);
-    for_each_chunk(output, size, parallel, |start, output| {
-        let index = start / size;
-        product(left.matrix(index), right.matrix(index), output);
+    fill(output, size, parallel, |start, outputs| {
+        for (index, output) in outputs.chunks_exact_mut(size).enumerate() {
+            let index = start / size + index;
+            product(left.matrix(index), right.matrix(index), output);
+        }
     });
+}
+
+/// `work(start, piece)` for pieces of this length, or a multiple of it, and for what is left.
+fn fill<T: Real>(
+    output: Output<'_, T>,
+    piece: usize,
+    parallel: bool,
+    work: impl Fn(usize, &mut [T]) + Send + Sync,
+) {
+    if parallel && is_large(output.len()) && matches!(output, Output::New(..)) {
+        output.fill(piece, work);
+    } else {
+        overwrite(output, |values| {
+            for_each_chunk(values, piece, parallel, work);
+        });
+    }
+}
+
+/// Has zeros overwritten where memory is new.
+fn overwrite<T: Real>(output: Output<'_, T>, work: impl FnOnce(&mut [T])) {
+    match output {
+        Output::Over(values) => work(values),
+        Output::New(vector, length) => {
+            *vector = vec![T::ZERO; length];
+            work(vector);
+        }
+    }
 }
 
 /// `left` times `right` on this thread.
@@ -120,20 +183,47 @@ pub(crate) fn product<T: Real>(left: Matrix<'_, T>, right: Matrix<'_, T>, output
     check_depths(depth, terms);
     assert_length("output", output.len(), rows * columns);
     let tile = Tile::of::<T>();
-    let lengths = [
-        packed_length(depth, rows, tile.rows),
-        packed_length(depth, columns, tile.columns),
-    ];
+    let shape = [depth, columns];
+    let right_length = packed_length(depth, columns, tile.columns);
+    if let Some(left) = rows_as_they_are(left, columns, tile) {
+        scratch::with::<T, _, 1>([right_length], |[packed]| {
+            pack(right, tile.columns, packed, false);
+            product_of(left, packed, shape, false, output);
+        });
+        return;
+    }
+    let lengths = [packed_length(depth, rows, tile.rows), right_length];
     scratch::with::<T, _, 2>(lengths, |[left_packed, right_packed]| {
         pack(left.transposed(), tile.rows, left_packed, false);
         pack(right, tile.columns, right_packed, false);
-        product_packed(left_packed, right_packed, [depth, columns], false, output);
+        product_packed(left_packed, right_packed, shape, false, output);
     });
 }
 
-/// The product of packed factors on this thread, added to the output or in its place.
+/// The left factor where it is not worth packing.
+fn rows_as_they_are<T: Real>(
+    left: Matrix<'_, T>,
+    columns: usize,
+    tile: Tile,
+) -> Option<Rows<'_, T>> {
+    let [rows, _] = left.shape();
+    let is_packed = rows >= tile.rows && columns >= PACKED_FROM * tile.columns;
+    if is_packed { None } else { Rows::of(left) }
+}
+
+/// The product of packed factors on this thread, added to the output or put in its place.
 pub(crate) fn product_packed<T: Real>(
     left: &[T],
+    right: &[T],
+    shape: [usize; 2],
+    adds: bool,
+    output: &mut [T],
+) {
+    product_of(left, right, shape, adds, output);
+}
+
+fn product_of<T: Real>(
+    left: impl Left<T>,
     right: &[T],
     [depth, columns]: [usize; 2],
     adds: bool,
@@ -143,17 +233,15 @@ pub(crate) fn product_packed<T: Real>(
         return;
     }
     for (block, output) in output.chunks_mut(ROWS * columns).enumerate() {
-        with_rows(output, columns, |rows| {
-            let left = &left[block * ROWS * depth..];
-            Product {
-                left,
-                right,
-                depth,
-                rows,
-                adds,
-            }
-            .run();
-        });
+        let mut rows: Vec<&mut [T]> = output.chunks_exact_mut(columns).collect();
+        Product {
+            left: left.below(block * ROWS, depth),
+            right,
+            depth,
+            rows: &mut rows,
+            adds,
+        }
+        .run();
     }
 }
 
@@ -164,93 +252,91 @@ fn check_depths(columns: usize, rows: usize) {
     );
 }
 
-/// At most [`ROWS`] rows of a matrix as slices.
-fn with_rows<T>(output: &mut [T], columns: usize, work: impl FnOnce(&mut [&mut [T]])) {
-    let mut rows: [&mut [T]; ROWS] = std::array::from_fn(|_| Default::default());
-    let mut count = 0;
-    for (place, row) in rows.iter_mut().zip(output.chunks_mut(columns)) {
-        *place = row;
-        count += 1;
-    }
-    work(&mut rows[..count]);
-}
-
-fn multiply_packed<T: Real>(
-    left: Matrix<'_, T>,
-    right: &[T],
-    columns: usize,
-    finish: Finish<'_, T>,
-    output: &mut [T],
-) {
-    if output.is_empty() {
-        return;
-    }
-    let [rows, depth] = left.shape();
-    let tile = Tile::of::<T>();
-    let parallel = is_large_product(rows, columns, depth);
-    for (index, output) in output.chunks_mut(PACKED_ROWS * columns).enumerate() {
-        let first_row = index * PACKED_ROWS;
-        let count = output.len() / columns;
-        let part = left.rows(first_row, count).transposed();
-        let length = packed_length(depth, count, tile.rows);
-        scratch::with::<T, _, 1>([length], |[packed]| {
-            pack(part, tile.rows, packed, parallel);
-            let part = Part {
-                left: packed,
-                right,
-                depth,
-                columns,
-                tile,
-                first_row,
-                finish,
-            };
-            if parallel {
-                part.run_parallel(output);
-            } else {
-                part.run(output);
-            }
-        });
-    }
-}
-
-/// Some rows of a product, with both factors packed.
-struct Part<'a, T> {
-    left: &'a [T],
+/// A product with the right factor packed.
+struct Whole<'a, T> {
+    left: Matrix<'a, T>,
     right: &'a [T],
-    depth: usize,
     columns: usize,
     tile: Tile,
-    /// The first of these rows in the whole product.
-    first_row: usize,
     finish: Finish<'a, T>,
 }
 
 /// A rectangle of a product.
 struct Task<'r, T> {
-    /// Its place in the part.
+    /// Its first row and column.
     first: [usize; 2],
     rows: Vec<&'r mut [T]>,
 }
 
-impl<T: Real> Part<'_, T> {
-    /// All of it on this thread.
-    fn run(&self, output: &mut [T]) {
-        for (block, output) in output.chunks_mut(ROWS * self.columns).enumerate() {
-            with_rows(output, self.columns, |rows| {
-                self.rectangle([block * ROWS, 0], rows);
+impl<T: Real> Whole<'_, T> {
+    fn run(&self, output: Output<'_, T>) {
+        if output.is_empty() {
+            return;
+        }
+        let [rows, depth] = self.left.shape();
+        if !is_large_product(rows, self.columns, depth) {
+            overwrite(output, |output| self.write_rows(0, output));
+        } else if rows >= MANY_ROWS {
+            // Halves of halves, so that threads get as much.
+            let pieces = 1 << (rows / PIECE_ROWS).ilog2();
+            fill(output, rows / pieces * self.columns, true, |start, rows| {
+                self.write_rows(start / self.columns, rows);
+            });
+        } else {
+            overwrite(output, |output| self.share_out(output));
+        }
+    }
+
+    /// Whole rows on this thread.
+    fn write_rows(&self, first: usize, output: &mut [T]) {
+        let [_, depth] = self.left.shape();
+        for (index, output) in output.chunks_mut(ROWS * self.columns).enumerate() {
+            let first = first + index * ROWS;
+            let mut rows: Vec<&mut [T]> = output.chunks_exact_mut(self.columns).collect();
+            let left = self.left.rows(first, rows.len());
+            if let Some(left) = rows_as_they_are(left, self.columns, self.tile) {
+                self.rectangle(left, [first, 0], &mut rows);
+                continue;
+            }
+            let length = packed_length(depth, rows.len(), self.tile.rows);
+            scratch::with::<T, _, 1>([length], |[packed]| {
+                pack(left.transposed(), self.tile.rows, packed, false);
+                self.rectangle(&*packed, [first, 0], &mut rows);
             });
         }
     }
 
-    fn run_parallel(&self, output: &mut [T]) {
-        let width = self.task_columns(output.len() / self.columns);
+    /// Rows and columns, with all of the left factor packed for all tasks.
+    fn share_out(&self, output: &mut [T]) {
+        if let Some(left) = rows_as_they_are(self.left, self.columns, self.tile) {
+            self.run_tasks(left, output);
+            return;
+        }
+        let [rows, depth] = self.left.shape();
+        let length = packed_length(depth, rows, self.tile.rows);
+        scratch::with::<T, _, 1>([length], |[packed]| {
+            pack(self.left.transposed(), self.tile.rows, packed, true);
+            self.run_tasks(&*packed, output);
+        });
+    }
+
+    fn run_tasks(&self, left: impl Left<T>, output: &mut [T]) {
+        let [_, depth] = self.left.shape();
+        self.tasks(output).into_par_iter().for_each(|mut task| {
+            let [row, _] = task.first;
+            self.rectangle(left.below(row, depth), task.first, &mut task.rows);
+        });
+    }
+
+    fn tasks<'r>(&self, output: &'r mut [T]) -> Vec<Task<'r, T>> {
+        let [height, width] = self.task_shape();
         let mut tasks: Vec<Task<'_, T>> = Vec::new();
-        for (block, output) in output.chunks_mut(ROWS * self.columns).enumerate() {
+        for (block, output) in output.chunks_mut(height * self.columns).enumerate() {
             let before = tasks.len();
-            let height = output.len() / self.columns;
+            let count = output.len() / self.columns;
             tasks.extend((0..self.columns).step_by(width).map(|column| Task {
-                first: [block * ROWS, column],
-                rows: Vec::with_capacity(height),
+                first: [block * height, column],
+                rows: Vec::with_capacity(count),
             }));
             for row in output.chunks_mut(self.columns) {
                 for (task, part) in tasks[before..].iter_mut().zip(row.chunks_mut(width)) {
@@ -259,33 +345,38 @@ impl<T: Real> Part<'_, T> {
             }
         }
         tasks
-            .into_par_iter()
-            .for_each(|mut task| self.rectangle(task.first, &mut task.rows));
     }
 
-    /// The columns of a task: all of them when there are enough rows to cut.
-    fn task_columns(&self, rows: usize) -> usize {
-        let across = TASKS.div_ceil(rows.div_ceil(ROWS));
-        self.columns
+    /// The rows and columns of a task.
+    fn task_shape(&self) -> [usize; 2] {
+        let [rows, _] = self.left.shape();
+        let height = rows
+            .div_ceil(rows.div_ceil(ROWS))
+            .next_multiple_of(self.tile.rows);
+        let across = TASKS.div_ceil(rows.div_ceil(height));
+        let width = self
+            .columns
             .div_ceil(across)
             .next_multiple_of(self.tile.columns)
-            .max(4 * self.tile.columns)
+            .max(4 * self.tile.columns);
+        [height, width]
     }
 
-    fn rectangle(&self, first: [usize; 2], rows: &mut [&mut [T]]) {
-        let [row, column] = first;
+    /// A part of the product, of the left factor from its first row on.
+    fn rectangle(&self, left: impl Left<T>, first: [usize; 2], rows: &mut [&mut [T]]) {
+        let [_, depth] = self.left.shape();
+        let [_, column] = first;
         let width = rows.first().map_or(0, |row| row.len());
-        let right = column * self.depth;
-        let right_length = packed_length(self.depth, width, self.tile.columns);
+        let start = column * depth;
+        let end = start + packed_length(depth, width, self.tile.columns);
         Product {
-            left: &self.left[row * self.depth..],
-            right: &self.right[right..right + right_length],
-            depth: self.depth,
+            left,
+            right: &self.right[start..end],
+            depth,
             rows: &mut *rows,
             adds: false,
         }
         .run();
-        let first = [self.first_row + row, column];
         self.finish.apply(rows, first, self.columns);
     }
 }

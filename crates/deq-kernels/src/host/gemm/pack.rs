@@ -6,11 +6,8 @@
 
 use super::super::Real;
 use super::super::parallel::for_each_chunk;
+use super::super::simd::{Arithmetic, Kernel, vectorised};
 use super::{Matrix, Tile};
-
-/// The rows that are gone through at a time when columns are copied, so that what is written stays
-/// in the first cache.
-const RUN: usize = 256;
 
 /// One factor of a product, packed once for many products.
 #[derive(Clone, Debug)]
@@ -64,42 +61,128 @@ pub(crate) fn packed_length(depth: usize, columns: usize, width: usize) -> usize
 
 /// Packs the columns in groups of `width`.
 pub(crate) fn pack<T: Real>(matrix: Matrix<'_, T>, width: usize, packed: &mut [T], parallel: bool) {
-    let [depth, _] = matrix.shape();
+    let [depth, columns] = matrix.shape();
     if packed.is_empty() {
         return;
     }
-    for_each_chunk(packed, depth * width, parallel, |start, group| {
-        pack_group(matrix, start / depth, width, group);
+    let task = if parallel {
+        depth * width
+    } else {
+        packed.len()
+    };
+    for_each_chunk(packed, task, parallel, |start, groups| {
+        let first = start / depth;
+        let count = columns.min(first + groups.len() / depth) - first;
+        let groups = Groups {
+            matrix: matrix.columns(first, count),
+            groups,
+        };
+        // The widths of tiles as constants, so that a row of a group is copied by a few moves.
+        match width {
+            32 => groups.pack::<32>(),
+            16 => groups.pack::<16>(),
+            12 => groups.pack::<12>(),
+            8 => groups.pack::<8>(),
+            6 => groups.pack::<6>(),
+            4 => groups.pack::<4>(),
+            2 => groups.pack::<2>(),
+            _ => panic!("no tile is {width} wide"),
+        }
     });
 }
 
-/// Packs the columns from `first` on.
-fn pack_group<T: Real>(matrix: Matrix<'_, T>, first: usize, width: usize, group: &mut [T]) {
-    let (values, [down, across]) = (matrix.values(), matrix.strides());
-    let [_, columns] = matrix.shape();
-    let count = width.min(columns - first);
-    if count < width {
-        group.fill(T::ZERO);
-    }
-    if across == 1 {
-        for (row, places) in group.chunks_exact_mut(width).enumerate() {
-            let start = row * down + first;
-            places[..count].copy_from_slice(&values[start..start + count]);
+/// Some columns of a matrix and the groups to put them into.
+struct Groups<'a, 'p, T> {
+    matrix: Matrix<'a, T>,
+    groups: &'p mut [T],
+}
+
+impl<T: Real> Groups<'_, '_, T> {
+    fn pack<const WIDTH: usize>(self) {
+        if self.matrix.strides()[1] == 1 {
+            vectorised(CopiedRows::<T, WIDTH>(self));
+        } else {
+            self.transpose::<WIDTH>();
         }
-        return;
     }
-    for (run, places) in group.chunks_mut(width * RUN).enumerate() {
-        let rows = places.len() / width;
-        for column in 0..count {
-            let start = run * RUN * down + (first + column) * across;
-            let places = places[column..].iter_mut().step_by(width);
-            if down == 1 {
-                for (place, &value) in places.zip(&values[start..start + rows]) {
-                    *place = value;
+
+    /// Rows with strides: four numbers of four columns at a time where a column's are next to each
+    /// other. Not a [`Kernel`]: of these loops the compiler makes scattered stores of vectors,
+    /// which are slower than single ones.
+    fn transpose<const WIDTH: usize>(self) {
+        let (values, [down, across]) = (self.matrix.values(), self.matrix.strides());
+        let [depth, columns] = self.matrix.shape();
+        let groups = self.groups.chunks_exact_mut(depth * WIDTH);
+        for (index, group) in groups.enumerate() {
+            let first = index * WIDTH;
+            let count = WIDTH.min(columns - first);
+            let (places, _) = group.as_chunks_mut::<WIDTH>();
+            if count < WIDTH {
+                places.fill([T::ZERO; WIDTH]);
+            }
+            let fours = if down == 1 { count / 4 * 4 } else { 0 };
+            for column in (0..fours).step_by(4) {
+                let start = (first + column) * across;
+                transpose_four(&values[start..], across, places, column);
+            }
+            for column in fours..count {
+                let values = values[(first + column) * across..].iter().step_by(down);
+                for (places, &value) in places.iter_mut().zip(values) {
+                    places[column] = value;
                 }
-            } else {
-                for (place, &value) in places.zip(values[start..].iter().step_by(down)) {
-                    *place = value;
+            }
+        }
+    }
+}
+
+/// Packs four columns that are `across` apart.
+fn transpose_four<T: Real, const WIDTH: usize>(
+    values: &[T],
+    across: usize,
+    places: &mut [[T; WIDTH]],
+    first: usize,
+) {
+    let depth = places.len();
+    let mut columns: [&[[T; 4]]; 4] = [&[]; 4];
+    let mut rests: [&[T]; 4] = [&[]; 4];
+    for (index, (column, rest)) in columns.iter_mut().zip(&mut rests).enumerate() {
+        (*column, *rest) = values[index * across..][..depth].as_chunks();
+    }
+    let [a, b, c, d] = columns;
+    let (fours, rest) = places.as_chunks_mut::<4>();
+    for ((((places, a), b), c), d) in fours.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        for (term, places) in places.iter_mut().enumerate() {
+            places[first..first + 4].copy_from_slice(&[a[term], b[term], c[term], d[term]]);
+        }
+    }
+    for (term, places) in rest.iter_mut().enumerate() {
+        places[first..first + 4].copy_from_slice(&rests.map(|rest| rest[term]));
+    }
+}
+
+/// Groups of a matrix with the numbers of a row next to each other.
+struct CopiedRows<'a, 'p, T, const WIDTH: usize>(Groups<'a, 'p, T>);
+
+impl<T: Real, const WIDTH: usize> Kernel for CopiedRows<'_, '_, T, WIDTH> {
+    #[inline(always)]
+    fn run<A: Arithmetic>(self) {
+        let Groups { matrix, groups } = self.0;
+        let (values, [down, _]) = (matrix.values(), matrix.strides());
+        let [depth, columns] = matrix.shape();
+        let groups = groups.chunks_exact_mut(depth * WIDTH);
+        for (index, group) in groups.enumerate() {
+            let first = index * WIDTH;
+            let count = WIDTH.min(columns - first);
+            let (places, _) = group.as_chunks_mut::<WIDTH>();
+            for (row, places) in places.iter_mut().enumerate() {
+                let start = row * down + first;
+                if count == WIDTH {
+                    places.copy_from_slice(&values[start..start + WIDTH]);
+                } else {
+                    *places = [T::ZERO; WIDTH];
+                    for (place, &value) in places.iter_mut().zip(&values[start..start + count]) {
+                        *place = value;
+                    }
                 }
             }
         }

@@ -5,6 +5,7 @@ use super::{Arithmetic, Scalar};
 impl Scalar for f64 {
     const ROUNDER: Self = 6_755_399_441_055_744.0;
     const EXP_RANGE: [Self; 2] = [-746.0, 710.0];
+    const EXP_IS_NORMAL: Self = -708.0;
     // 40 bits times 11.
     const LN_2: [Self; 2] = [0.693_147_180_560_117_7, -1.723_944_452_561_483_5e-13];
     const TANH_SATURATES: Self = 40.0;
@@ -15,6 +16,11 @@ impl Scalar for f64 {
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
     }
 
     /// Up to $r^{13}$ in $e^r$: the remainder is below $5 \cdot 10^{-18}$.

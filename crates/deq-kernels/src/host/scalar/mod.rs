@@ -27,6 +27,8 @@ pub trait Scalar:
     const ROUNDER: Self;
     /// Below the first number $e^x$ rounds to 0, above the second it overflows.
     const EXP_RANGE: [Self; 2];
+    /// From here up to 0, $e^x$ is a normal number.
+    const EXP_IS_NORMAL: Self;
     /// $\ln 2$ as a sum. The first part has so few bits that its product with an exponent is exact.
     const LN_2: [Self; 2];
     /// $\tanh(x / 2)$ rounds to 1 from here on.
@@ -36,6 +38,8 @@ pub trait Scalar:
 
     /// The nearest number of this type.
     fn of(value: f64) -> Self;
+    /// The same number in double precision.
+    fn to_f64(self) -> f64;
     /// $\lvert x \rvert$.
     fn abs(self) -> Self;
     /// $\pm\lvert x \rvert$, with the sign of another number.

@@ -5,6 +5,7 @@ use super::{Arithmetic, Scalar};
 impl Scalar for f32 {
     const ROUNDER: Self = 12_582_912.0;
     const EXP_RANGE: [Self; 2] = [-104.0, 89.0];
+    const EXP_IS_NORMAL: Self = -87.0;
     // 14 bits times 8.
     const LN_2: [Self; 2] = [0.693_176_27, -2.908_897_1e-5];
     const TANH_SATURATES: Self = 20.0;
@@ -17,19 +18,24 @@ impl Scalar for f32 {
         value as Self
     }
 
-    /// Up to $r^7$ in $e^r$: the remainder is below $6 \cdot 10^{-9}$.
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+
+    /// Interpolates at the Chebyshev nodes, computed with 60 digits: relative error
+    /// $1.0 \cdot 10^{-8}$ of $e^r$, $2.5 \cdot 10^{-8}$ of $e^r - 1$. Taylor's needs one term more.
     #[inline(always)]
     fn exp_series<A: Arithmetic>(r: Self) -> Self {
         polynomial!(
             A,
             r,
             [
-                1.0 / 5_040.0,
-                1.0 / 720.0,
-                1.0 / 120.0,
-                1.0 / 24.0,
-                1.0 / 6.0,
-                1.0 / 2.0
+                0.001_392_625_1,
+                0.008_363_233,
+                0.041_666_554,
+                0.166_665_77,
+                0.5
             ]
         )
     }

@@ -8,7 +8,7 @@ use burn::tensor::{DType, Shape};
 
 use super::{LinearBackend, Packed, biased};
 use crate::flex::{contiguous, forward_strides, matrix, tensor};
-use crate::host::{self, Activation, Addend, Finish, Panels};
+use crate::host::{self, Activation, Addend, Finish, Output, Panels};
 use crate::ops::bias_activation::BiasBackend;
 use crate::ops::elementwise::ElementwiseBackend;
 use crate::ops::packed::Packable;
@@ -107,14 +107,15 @@ fn linear<T: Packable>(
         End::Sum(addend) => Addend::Matrix(T::values(addend)),
     };
     let finish = Finish { addend, activation };
-    let mut output = vec![T::ZERO; rows * outputs];
+    let mut values = Vec::new();
+    let output = Output::New(&mut values, rows * outputs);
     match T::panels(packed) {
-        Some(panels) => host::multiply(matrix::<T>(&input), panels, finish, &mut output),
+        Some(panels) => host::multiply(matrix::<T>(&input), panels, finish, output),
         None => {
             let weight = forward_strides(weight);
             let (input, weight) = (matrix::<T>(&input), matrix::<T>(&weight));
-            host::multiply_once(input, weight, finish, &mut output);
+            host::multiply_once(input, weight, finish, output);
         }
     }
-    tensor(output, Shape::from([rows, outputs]))
+    tensor(values, Shape::from([rows, outputs]))
 }

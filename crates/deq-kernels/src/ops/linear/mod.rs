@@ -103,6 +103,11 @@ impl PackedLinear {
         let bias = self.bias.clone();
         apply_add(input, weight, bias, addend, packed, activation)
     }
+
+    /// Weight, bias, and the weight as it was packed.
+    pub(crate) fn parts(&self) -> (&Tensor<2>, Option<&Tensor<1>>, &Packed) {
+        (&self.weight, self.bias.as_ref(), &self.packed)
+    }
 }
 
 fn apply<const D: usize>(

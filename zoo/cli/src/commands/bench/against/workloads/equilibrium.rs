@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use deq::implicit::Prepared;
+use deq::implicit::{Prepared, Transpose};
 use deq::prelude::*;
 
 /// How a workload's solves stop. Residuals are relative, as in the baseline.
@@ -66,6 +66,11 @@ pub(super) trait Equilibrium: 'static {
     /// does not depend on the state. It is part of every run.
     fn prepare(args: &Self::Args) -> Prepared<'_, Self::State>;
 
+    /// The map's transposed Jacobian, where the workload writes it down; else it is autodiff's.
+    fn transpose(_args: &Self::Args, _state: &Self::State) -> Option<Transpose<Self::State>> {
+        None
+    }
+
     /// A linear function of the result.
     fn loss(&self, state: Self::State) -> Tensor<1>;
 }
@@ -78,6 +83,10 @@ impl<W: Equilibrium> EquilibriumMap<W::Args, W::State> for MapOf<W> {
         W::map(args, state)
     }
 
+    fn transpose(&self, args: &W::Args, state: &W::State) -> Option<Transpose<W::State>> {
+        W::transpose(args, state)
+    }
+
     fn prepare<'a>(&'a self, args: &'a W::Args) -> Option<Prepared<'a, W::State>> {
         Some(W::prepare(args))
     }
@@ -88,6 +97,14 @@ impl<W: Equilibrium> EquilibriumMap<W::Args, W::State> for MapOf<W> {
 pub(super) fn assert_prepared<W: Equilibrium>(workload: &W, state: &W::State) {
     let map = MapOf::<W>(PhantomData);
     let error = deq::implicit::check_prepared(&workload.args(), &map, state);
+    assert!(error.is_some_and(|error| error < 1e-5), "{error:?}");
+}
+
+/// Asserts that a workload's transposed Jacobian is that of its map.
+#[cfg(test)]
+pub(super) fn assert_transpose<W: Equilibrium>(workload: &W, state: &W::State, u: &W::State) {
+    let map = MapOf::<W>(PhantomData);
+    let error = deq::implicit::check_transpose(&workload.args(), &map, state, u);
     assert!(error.is_some_and(|error| error < 1e-5), "{error:?}");
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
-use deq::implicit::Prepared;
+use deq::implicit::{Prepared, Transpose};
 use deq_kernels::{Activation, PackedLinear, layers, linear_add};
 use serde_json::Value;
 
@@ -126,7 +126,7 @@ impl Equilibrium for Tanh {
         self.x.zeros_like()
     }
 
-    /// Without packing $W$, which an adjoint solve would do at every step.
+    /// Without packing $W$, which one evaluation would not repay.
     fn map((w, injection): &Self::Args, z: Tensor<2>) -> Tensor<2> {
         linear_add(z, w.weight.val(), injection.clone(), TANH)
     }
@@ -134,6 +134,13 @@ impl Equilibrium for Tanh {
     fn prepare((w, injection): &Self::Args) -> Prepared<'_, Tensor<2>> {
         let w = PackedLinear::of(w);
         Box::new(move |z: Tensor<2>| w.forward_add(z, injection.clone(), TANH))
+    }
+
+    /// $J^\top u = W^\top (u \odot (1 - f(z)^2))$.
+    fn transpose(args: &Self::Args, z: &Tensor<2>) -> Option<Transpose<Tensor<2>>> {
+        let slope = Self::map(args, z.clone()).square().neg().add_scalar(1.0);
+        let w = PackedLinear::new(args.0.weight.val().transpose(), None);
+        Some(Box::new(move |u| w.forward(u * slope.clone(), None)))
     }
 
     fn loss(&self, z: Tensor<2>) -> Tensor<1> {
@@ -146,7 +153,9 @@ mod tests {
     use deq::prelude::*;
 
     use super::*;
-    use crate::commands::bench::against::workloads::equilibrium::{Solve, Work, assert_prepared};
+    use crate::commands::bench::against::workloads::equilibrium::{
+        Solve, Work, assert_prepared, assert_transpose,
+    };
     use crate::commands::bench::against::workloads::host::{assert_close, linear, wide};
 
     fn sizes(hard: bool) -> Sizes {
@@ -184,6 +193,16 @@ mod tests {
         for device in deq::devices::all() {
             let tanh = Tanh::load(&arrays, &device).expect("arrays that fit");
             assert_prepared(&tanh, &tanh.cotangent);
+        }
+    }
+
+    #[test]
+    fn the_transpose_is_that_of_autodiff() {
+        let arrays = draw(&sizes(false), Value::Null);
+        for device in deq::devices::all() {
+            let tanh = Tanh::load(&arrays, &device).expect("arrays that fit");
+            let u = Tensor::ones([3, 5], &device);
+            assert_transpose(&tanh, &tanh.cotangent, &u);
         }
     }
 

@@ -138,11 +138,12 @@ impl Edges {
         })
     }
 
-    /// $\mathrm{ReLU}(A Y + B)$.
-    fn forward(&self, rows: Tensor<2>, addend: Tensor<2>) -> Tensor<2> {
+    /// $\mathrm{ReLU}(A Z W^\top + B)$.
+    fn forward(&self, z: Tensor<2>, w: &PackedLinear, addend: Tensor<2>) -> Tensor<2> {
         let relu = Some(Activation::Relu);
-        let elsewhere = |rows: Tensor<2>| self.adjacency.propagate(rows);
-        self.matrix.multiply_add_or(rows, addend, relu, elsewhere)
+        let elsewhere = |z: Tensor<2>| self.adjacency.propagate(z);
+        self.matrix
+            .multiply_linear_or(z, w, addend, relu, elsewhere)
     }
 }
 
@@ -189,7 +190,7 @@ impl Equilibrium for Nodes {
         Box::new(move |z: Tensor<3>| {
             let [_, nodes, hidden] = z.dims();
             let z: Tensor<2> = z.reshape([nodes, hidden]);
-            let rows = edges.forward(w.forward(z, None), injection.clone());
+            let rows = edges.forward(z, &w, injection.clone());
             rows.reshape([1, nodes, hidden])
         })
     }

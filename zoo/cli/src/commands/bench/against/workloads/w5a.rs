@@ -12,7 +12,7 @@ use super::draw::Draw;
 use super::equilibrium::Equilibrium;
 use super::gru::{Gru, PreparedGru};
 use super::layers::{conv, draw_weight, zero_bias};
-use super::look_up::{LookUp, Pyramid, pyramid, window};
+use super::look_up::{LookUp, Pyramid, pyramid};
 use crate::commands::bench::against::files::Arrays;
 
 const RELU: Option<Activation> = Some(Activation::Relu);
@@ -68,8 +68,9 @@ pub(super) struct Constants {
     context: Tensor<4>,
     /// $c_0$, `[1, 2, height, width]`.
     origin: Tensor<4>,
-    /// Where correlations are looked up around a place.
-    window: Tensor<4>,
+    /// How far around a place correlations are looked up.
+    #[module(skip)]
+    radius: usize,
 }
 
 pub(super) fn draw(sizes: &Sizes, settings: Value) -> Arrays {
@@ -147,7 +148,7 @@ impl Flow {
             constants: Constants {
                 context,
                 origin: origin(height, width, device),
-                window: window(radius, device),
+                radius,
             },
             cotangent: (
                 arrays.tensor("cotangent.hidden", device)?,
@@ -239,7 +240,7 @@ impl Equilibrium for Flow {
     }
 
     fn prepare((update, pyramid, constants): &Self::Args) -> Prepared<'_, Self::State> {
-        let look_up = LookUp::new(pyramid, &constants.window);
+        let look_up = LookUp::new(pyramid, constants.radius);
         let update = update.prepare(&constants.context);
         Box::new(move |(hidden, coordinates): Self::State| {
             let coordinates = coordinates.detach();
