@@ -18,9 +18,6 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static HOST: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
-/// What a main thread has, for graphs that are dropped link by link.
-const STACK_BYTES: usize = 8 << 20;
-
 /// Deep equilibrium models: train them, verify them, list them, and try their solvers.
 ///
 /// Exit codes: 0 success; 1 a verified tensor is out of tolerance, a sample of a solve did not
@@ -103,7 +100,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    match on_workers(|| run(command)) {
+    match join_workers().and_then(|()| run(command)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -112,14 +109,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs `work` on one of rayon's threads: from any other, each operation that is shared out would
-/// cost a switch of threads there and back.
-fn on_workers(work: impl FnOnce() -> anyhow::Result<ExitCode> + Send) -> anyhow::Result<ExitCode> {
+/// Makes this one of rayon's threads: from any other, each operation that is shared out would cost
+/// a switch of threads there and back. It stays the main thread, whose memory the C library hands
+/// back less eagerly than that of others.
+fn join_workers() -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new()
-        .stack_size(STACK_BYTES)
+        .use_current_thread()
         .build_global()
-        .context("cannot start threads")?;
-    rayon::join(work, || ()).0
+        .context("cannot start threads")
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
