@@ -66,5 +66,5 @@ pub use ops::product::matmul;
 pub use ops::residual::{Measured, residual_norms};
 pub use ops::softmax::softmax;
 pub use ops::sparse::SparseMatrix;
-pub use ops::sum_activation::add_activation;
+pub use ops::sum_activation::{add, add_activation};
 pub use ops::windows::{correlate_windows, sample_windows};

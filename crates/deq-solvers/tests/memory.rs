@@ -4,16 +4,12 @@
 //! Apart from the other tests: the allocator is shared, so one test measures at a time. It sees the
 //! host's memory, which is that of the CPU backends.
 
-use std::sync::Mutex;
-
 use burn::tensor::Tensor;
 use deq_solvers::{AndersonConfig, BroydenConfig, Finish, Mixing, SolveConfig, SolverConfig};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
-
-static ALONE: Mutex<()> = Mutex::new(());
 
 const STATE: usize = 8 * 512 * 4;
 
@@ -37,9 +33,15 @@ fn peak(solver: &SolverConfig, steps: usize) -> usize {
     MEMORY.peak_usage() - before
 }
 
+/// One test for both: the harness allocates for each that it starts.
 #[test]
+fn memory_is_bounded() {
+    memory_does_not_grow_with_steps();
+    #[cfg(feature = "flex")]
+    a_step_takes_one_state_however_many_came_before();
+}
+
 fn memory_does_not_grow_with_steps() {
-    let _alone = ALONE.lock();
     let mut solvers = SolverConfig::all();
     solvers.retain(|solver| !matches!(solver, SolverConfig::Robust(_)));
     solvers.push(SolverConfig::Anderson(AndersonConfig {
@@ -100,12 +102,10 @@ fn steps(solver: &SolverConfig, count: usize) -> (Vec<usize>, Vec<usize>) {
 /// flags, coefficients, and what burn allocates with every operation for a shape and a reference
 /// count.
 #[cfg(feature = "flex")]
-#[test]
 fn a_step_takes_one_state_however_many_came_before() {
     const SMALL: usize = STATE / 4;
     // By then windows are full, and caches filled.
     const STEADY: usize = 10;
-    let _alone = ALONE.lock();
     for solver in [SolverConfig::picard(), SolverConfig::anderson()] {
         let (held, taken) = steps(&solver, 400);
         let spread = |bytes: &[usize]| {

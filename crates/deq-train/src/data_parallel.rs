@@ -38,6 +38,9 @@ type Found = Result<(f64, GradientsParams), LearnerError>;
 /// reproducible. For the same reason random numbers should come from [`rng_for`](crate::rng_for)
 /// with the shard in its purpose: threads may share a device's own generator.
 ///
+/// Called on the only thread of a rayon pool, it takes the shards one after the other: kernels on
+/// other threads would wait for that thread, which waits for them.
+///
 /// Running statistics, as of batch norm, follow shard 0. Copies do without gradient checkpointing.
 ///
 /// ```
@@ -98,20 +101,16 @@ where
         (device.autodiff(), copy)
     });
     let copies: Vec<(Device, M)> = copies.collect();
-    let found: Vec<Found> = thread::scope(|scope| {
-        let workers = copies.into_iter().enumerate();
-        let workers = workers
-            .map(|(index, (device, copy))| scope.spawn(move || shard(index + 1, &copy, &device)));
-        let workers: Vec<_> = workers.collect();
-        let mut found = vec![shard(0, module, &main)];
-        for worker in workers {
-            match worker.join() {
-                Ok(outcome) => found.push(outcome),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        found
-    });
+    let shards = copies
+        .into_iter()
+        .enumerate()
+        .map(|(index, (device, copy))| move || shard(index + 1, &copy, &device));
+    let main_shard = || shard(0, module, &main);
+    let found = if is_only_thread() {
+        one_by_one(main_shard, shards)
+    } else {
+        at_once(main_shard, shards)
+    };
 
     let plain = main.inner();
     let (mut mean, mut sum) = (0.0, GradientsAccumulator::new());
@@ -123,5 +122,37 @@ where
     Ok(Parallel {
         loss: mean,
         gradients: sum.grads(),
+    })
+}
+
+/// Whether rayon's work has no other thread than this one to run on.
+fn is_only_thread() -> bool {
+    rayon::current_thread_index().is_some() && rayon::current_num_threads() == 1
+}
+
+fn one_by_one(
+    main: impl FnOnce() -> Found,
+    others: impl Iterator<Item = impl FnOnce() -> Found>,
+) -> Vec<Found> {
+    std::iter::once(main())
+        .chain(others.map(|shard| shard()))
+        .collect()
+}
+
+/// The first on this thread, each other on one of its own.
+fn at_once(
+    main: impl FnOnce() -> Found,
+    others: impl Iterator<Item = impl FnOnce() -> Found + Send>,
+) -> Vec<Found> {
+    thread::scope(|scope| {
+        let workers: Vec<_> = others.map(|shard| scope.spawn(shard)).collect();
+        let mut found = vec![main()];
+        for worker in workers {
+            match worker.join() {
+                Ok(outcome) => found.push(outcome),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        found
     })
 }

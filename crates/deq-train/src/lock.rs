@@ -1,6 +1,8 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::TrainError;
 use crate::error::At;
@@ -13,26 +15,35 @@ pub(crate) struct Lock {
     _file: File,
 }
 
+/// How long to wait for a lock of this process: a program that it starts holds all its locks until
+/// that program runs, even those released meanwhile.
+const OWN: Duration = Duration::from_millis(500);
+
 impl Lock {
     pub(crate) fn acquire(folder: &Path) -> Result<Self, TrainError> {
         let path = folder.join("lock");
         let mut options = File::options();
         let options = options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).at("write", &path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // Windows lets nobody read a locked file.
-                let read = file.read_to_string(&mut pid).is_ok();
-                let pid = pid.trim();
-                let known = read && !pid.is_empty();
-                return Err(TrainError::Locked {
-                    path: folder.to_owned(),
-                    pid: if known { pid } else { "(unknown)" }.to_owned(),
-                });
+        let started = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let owner = owner(&mut file);
+                    if owner.as_deref() == Some(&*std::process::id().to_string())
+                        && started.elapsed() < OWN
+                    {
+                        thread::sleep(Duration::from_millis(5));
+                        continue;
+                    }
+                    return Err(TrainError::Locked {
+                        path: folder.to_owned(),
+                        pid: owner.unwrap_or_else(|| "(unknown)".to_owned()),
+                    });
+                }
+                Err(TryLockError::Error(source)) => return Err(source).at("lock", &path),
             }
-            Err(TryLockError::Error(source)) => return Err(source).at("lock", &path),
         }
         file.set_len(0)
             .and_then(|()| file.rewind())
@@ -40,4 +51,14 @@ impl Lock {
             .at("write", &path)?;
         Ok(Self { _file: file })
     }
+}
+
+/// The process that has locked the file, as far as it can be told.
+fn owner(file: &mut File) -> Option<String> {
+    let mut pid = String::new();
+    // Windows lets nobody read a locked file.
+    file.rewind().ok()?;
+    file.read_to_string(&mut pid).ok()?;
+    let pid = pid.trim();
+    (!pid.is_empty()).then(|| pid.to_owned())
 }

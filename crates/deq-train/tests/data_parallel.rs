@@ -1,7 +1,10 @@
 //! Several devices compute what one device computes with all their samples.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Mutex;
+use std::thread;
 
 use burn::module::Param;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear};
@@ -186,6 +189,26 @@ fn running_statistics_follow_the_first_shard() {
         }
         assert!(mean(&alone).iter().any(|mean| mean.abs() > 1e-3));
     }
+}
+
+#[test]
+fn the_only_thread_of_a_pool_takes_all_shards() {
+    let device = deq_devices::all().remove(0);
+    let (model, devices) = (model(DType::F32, &device), vec![device; 4]);
+    let used = |count: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+        let used = Mutex::new(HashSet::new());
+        let found = pool.unwrap().install(|| {
+            data_parallel(&model, &devices, |_, model: &Model, device: &Device| {
+                used.lock().unwrap().insert(thread::current().id());
+                Ok(loss(model, 0..SAMPLES, DType::F32, device))
+            })
+        });
+        (found.unwrap().loss, used.into_inner().unwrap().len())
+    };
+    let (alone, shared) = (used(1), used(2));
+    assert_eq!(alone.0, shared.0);
+    assert_eq!([alone.1, shared.1], [1, 4]);
 }
 
 #[test]

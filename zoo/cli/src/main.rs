@@ -5,6 +5,7 @@
 //! a long command was stopped before its end), 2 when the request could not be carried out (wrong
 //! usage, a broken file, a missing device, a fit that failed).
 
+mod allocator;
 mod commands;
 mod output;
 mod zoo;
@@ -13,10 +14,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-
-/// Counts what is allocated, for studies of memory.
-#[global_allocator]
-static HOST: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
 /// Deep equilibrium models: train them, verify them, list them, and try their solvers.
 ///
@@ -100,7 +97,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    match join_workers().and_then(|()| run(command)) {
+    let ready = allocator::keep_freed_memory().and_then(|()| join_workers());
+    match ready.and_then(|()| run(command)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -110,8 +108,7 @@ fn main() -> ExitCode {
 }
 
 /// Makes this one of rayon's threads: from any other, each operation that is shared out would cost
-/// a switch of threads there and back. It stays the main thread, whose memory the C library hands
-/// back less eagerly than that of others.
+/// a switch of threads there and back.
 fn join_workers() -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new()
         .use_current_thread()

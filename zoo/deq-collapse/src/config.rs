@@ -21,7 +21,9 @@ pub struct NetworkConfig {
     /// Blocks of each of 2 to 8 stages, at least 1, and at least 2 in the last. ResNet-18 has four times 2.
     pub stages: Vec<usize>,
     /// Groups of the norms in and in front of the last block: at least 1, and a divisor of
-    /// `features`.
+    /// `features`. Features are averages over a group norm's output, so the class means span at
+    /// most `features - groups` directions; with fewer than `classes - 1` they are no simplex, and
+    /// NC1 is infinite.
     pub groups: usize,
     /// The norms of the trunk.
     pub norm: TrunkNorm,

@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use deq_kernels::{PackedLinear, attention, matmul, softmax};
+use deq_kernels::{PackedLinear, add, attention, matmul, softmax};
 
 use crate::config::{Architecture, LmConfig};
 use crate::dropout::BlockMasks;
@@ -183,7 +183,7 @@ impl PreparedAttention<'_> {
         let output = self.o_net.forward(attended, None);
         let output = self.dropout.attended.apply(output);
         match layer.architecture {
-            Architecture::PreNorm => output + z,
+            Architecture::PreNorm => add(output, z),
             Architecture::PostNorm => standardised_sum(output, z),
         }
     }

@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use deq_kernels::{Activation, PackedLinear};
+use deq_kernels::{Activation, PackedLinear, add};
 
 use crate::config::{Architecture, LmConfig};
 use crate::dropout::BlockMasks;
@@ -66,7 +66,7 @@ impl PreparedFeedForward<'_> {
         let output = self.ff2_net.forward(hidden, None);
         let output = self.dropout.output.apply(output);
         match self.layer.ln {
-            Some(_) => output + x,
+            Some(_) => add(output, x),
             None => standardised_sum(output, x),
         }
     }

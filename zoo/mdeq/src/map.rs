@@ -1,5 +1,6 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
+use deq_kernels::add;
 
 use crate::config::MapNorm;
 use crate::fusion::Fusion;
@@ -109,7 +110,7 @@ impl MultiscaleMap {
                     Some(fusion) => fusion.forward(y.clone()),
                     None => y.clone(),
                 });
-                let sum = parts.reduce(|sum, part| sum + part);
+                let sum = parts.reduce(add);
                 post(sum.expect("every row has its own branch in it"))
             });
             fused.collect()

@@ -254,10 +254,7 @@ pub(crate) trait SparseBackend: LinearBackend {
         activation: Option<Activation>,
     ) -> Option<FloatTensor<Self>> {
         let sums = Self::propagate(dense, matrix, false)?;
-        Some(match activation {
-            Some(activation) => Self::activate_sum(sums, addend, activation),
-            None => Self::float_add(sums, addend),
-        })
+        Some(Self::activate_sum(sums, addend, activation))
     }
 
     /// The activation of the matrix times a dense one times a weight, plus another matrix.

@@ -1,4 +1,4 @@
-//! A sum and an activation.
+//! Sums, with an activation or without.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
@@ -7,6 +7,14 @@ use burn::tensor::Tensor;
 
 use super::elementwise::ElementwiseBackend;
 use crate::host::Activation;
+
+/// The sum of two tensors of one shape, in the memory of one of them where that has no other owner.
+///
+/// # Panics
+/// When the tensors differ in shape or number type.
+pub fn add<const D: usize>(input: Tensor<D>, other: Tensor<D>) -> Tensor<D> {
+    sum(input, other, None)
+}
 
 /// `activation` of the sum of two tensors, in one pass: the end of a map with an injection or a
 /// residual. The gradient is that of the sum and the activation one after the other.
@@ -17,6 +25,14 @@ pub fn add_activation<const D: usize>(
     input: Tensor<D>,
     other: Tensor<D>,
     activation: Activation,
+) -> Tensor<D> {
+    sum(input, other, Some(activation))
+}
+
+fn sum<const D: usize>(
+    input: Tensor<D>,
+    other: Tensor<D>,
+    activation: Option<Activation>,
 ) -> Tensor<D> {
     assert_eq!(
         input.dims(),
@@ -44,13 +60,17 @@ pub fn add_activation<const D: usize>(
     Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))
 )]
 pub(crate) trait SumBackend: ElementwiseBackend {
-    /// The activation of the sum of two tensors of one shape.
+    /// The activation, if there is one, of the sum of two tensors of one shape.
     fn activate_sum(
         input: FloatTensor<Self>,
         other: FloatTensor<Self>,
-        activation: Activation,
+        activation: Option<Activation>,
     ) -> FloatTensor<Self> {
-        Self::activate(Self::float_add(input, other), activation)
+        let sum = Self::float_add(input, other);
+        match activation {
+            Some(activation) => Self::activate(sum, activation),
+            None => sum,
+        }
     }
 }
 
@@ -84,20 +104,29 @@ mod kernels {
         fn activate_sum(
             input: FloatTensor<Self>,
             other: FloatTensor<Self>,
-            activation: Activation,
+            activation: Option<Activation>,
         ) -> FloatTensor<Self> {
-            match input.dtype() {
-                DType::F32 => sum::<f32>(input, other, activation),
-                DType::F64 => sum::<f64>(input, other, activation),
-                _ => Self::activate(Self::float_add(input, other), activation),
+            match (input.dtype(), activation) {
+                (DType::F32, _) => sum::<f32>(input, other, activation),
+                (DType::F64, _) => sum::<f64>(input, other, activation),
+                (_, Some(activation)) => Self::activate(Self::float_add(input, other), activation),
+                (_, None) => Self::float_add(input, other),
             }
         }
     }
 
-    fn sum<T: Element>(input: FlexTensor, other: FlexTensor, activation: Activation) -> FlexTensor {
-        let other = contiguous(other);
-        update::<T>(contiguous(input), |input, output| {
-            host::map_sum(Some(activation), input, T::values(&other), output);
+    fn sum<T: Element>(
+        input: FlexTensor,
+        other: FlexTensor,
+        activation: Option<Activation>,
+    ) -> FlexTensor {
+        let (mut input, mut other) = (contiguous(input), contiguous(other));
+        if T::values_mut(&mut other).is_some() {
+            // Its memory can take the sum, whoever else needs the input's.
+            (input, other) = (other, input);
+        }
+        update::<T>(input, |input, output| {
+            host::map_sum(activation, input, T::values(&other), output);
         })
     }
 }

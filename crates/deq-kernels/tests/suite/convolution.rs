@@ -342,7 +342,7 @@ fn check_bound(geometry: &Geometry, samples: usize, outputs: usize) {
     );
     let found = [
         output,
-        host::convolve_input_gradient(geometry, matrix, &gradient, samples),
+        host::convolve_input_gradient(geometry, &kernel, &gradient, samples),
         host::convolve_kernel_gradient(geometry, &input, &gradient, outputs),
     ];
     // Each sum, and that of its terms' absolute values.
@@ -422,7 +422,7 @@ fn threads_do_not_change_the_result() {
                 );
                 [
                     output,
-                    host::convolve_input_gradient(&geometry, matrix, &gradient, samples),
+                    host::convolve_input_gradient(&geometry, &kernel, &gradient, samples),
                     host::convolve_kernel_gradient(&geometry, &input, &gradient, outputs),
                 ]
             })

@@ -1,7 +1,7 @@
-//! Sums with an activation against burn's operations.
+//! Sums, with an activation or without, against burn's operations.
 
 use burn::tensor::{Tensor, activation};
-use deq_kernels::{Activation, add_activation};
+use deq_kernels::{Activation, add, add_activation};
 
 use crate::common::{assert_close, gradients, leaf, noise, precisions, value_tolerance, values};
 
@@ -36,6 +36,8 @@ fn values_are_burns() {
                 // The exponential multiplies errors by up to e⁴.
                 assert_close(found, expected, 5.0 * value_tolerance(dtype), &what);
             }
+            let what = format!("a sum {shape:?} {dtype:?} on {device:?}");
+            assert_close(add(a.clone(), b.clone()), a + b, 0.0, &what);
         }
     }
 }
@@ -51,8 +53,14 @@ fn views_are_taken_as_what_they_show() {
         ];
         for (a, b) in pairs {
             let found = add_activation(a.clone(), b.clone(), Activation::Tanh);
-            let expected = composed(a, b, Activation::Tanh);
+            let expected = composed(a.clone(), b.clone(), Activation::Tanh);
             assert_close(found, expected, value_tolerance(dtype), "a sum of views");
+            assert_close(
+                add(a.clone(), b.clone()),
+                a + b,
+                0.0,
+                "views, no activation",
+            );
         }
     }
 }
@@ -65,7 +73,23 @@ fn a_tensor_and_itself_keep_their_values() {
         let found = add_activation(x.clone(), x.clone(), Activation::Relu);
         let expected = composed(x.clone(), x.clone(), Activation::Relu);
         assert_close(found, expected, value_tolerance(dtype), "twice");
+        assert_close(add(x.clone(), x.clone()), 2.0 * x.clone(), 0.0, "twice");
         assert_eq!(values(x), before);
+    }
+}
+
+#[test]
+fn a_tensor_that_is_needed_again_keeps_its_values() {
+    for (device, dtype, _) in precisions() {
+        let [a, b] = [5, 6].map(|seed| noise([2, 3, 4], seed, 2.0, (&device, dtype)));
+        let (a, b): (Tensor<3>, Tensor<3>) = (a, b);
+        let expected = values(a.clone() + b.clone());
+        let before = values(a.clone());
+        // The other operand has no other owner in either order.
+        let once = |b: &Tensor<3>| b.clone().mul_scalar(1.0);
+        assert_eq!(values(add(a.clone(), once(&b))), expected);
+        assert_eq!(values(add(once(&b), a.clone())), expected);
+        assert_eq!(values(a), before);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The gradient of a convolution in its input.
 
 use super::super::finish::Finish;
-use super::super::gemm::{Matrix, Tile, is_large_product, pack, packed_length, product_packed};
+use super::super::gemm::{Factor, Matrix, Tile, is_large_product, product_packed};
 use super::super::parallel::{assert_length, for_each_chunk, is_large};
 use super::super::{Real, scratch};
 use super::Geometry;
@@ -18,12 +18,13 @@ const POSITIONS: usize = 64;
 /// When the lengths do not fit the geometry.
 pub fn convolve_input_gradient<T: Real>(
     geometry: &Geometry,
-    kernel: Matrix<'_, T>,
+    kernel: &[T],
     gradient: &[T],
     samples: usize,
 ) -> Vec<T> {
-    let [outputs, taps] = kernel.shape();
-    assert_length("kernel's columns", taps, geometry.taps());
+    let taps = geometry.taps();
+    let outputs = kernel.len().checked_div(taps).unwrap_or(0);
+    assert_length("kernel", kernel.len(), outputs * taps);
     let size = geometry.sample();
     let positions = geometry.positions();
     assert_length("gradient", gradient.len(), samples * outputs * positions);
@@ -37,10 +38,9 @@ pub fn convolve_input_gradient<T: Real>(
         && samples * positions >= POSITIONS
         && 2 * geometry.channels >= tile.rows
     {
-        let length = packed_length(transposed.taps(), geometry.channels, tile.rows);
-        scratch::with::<T, _, 2>([outputs * taps, length], |[plain, left]| {
-            kernel.copy_to(plain);
-            turn(geometry, plain, left);
+        let length = Factor::Left.length::<T>(geometry.channels, transposed.taps());
+        scratch::with::<T, _, 1>([length], |[left]| {
+            turn(geometry, kernel, left);
             let kernel = Packed {
                 values: left,
                 outputs: geometry.channels,
@@ -50,6 +50,7 @@ pub fn convolve_input_gradient<T: Real>(
         });
         return result;
     }
+    let kernel = Matrix::new(kernel, [outputs, taps]);
     // Channels of a task.
     let channels = geometry.channels.div_ceil(TASKS.div_ceil(samples));
     let parallel = is_large_product(samples * outputs, taps, positions);
@@ -128,23 +129,22 @@ fn gradient_of_channels<T: Real>(
     let [height, width] = geometry.output();
     let block = BLOCK / size_of::<T>() / (outputs + taps).max(1);
     let lines = (block / width).clamp(1, height);
-    let tile = Tile::of::<T>();
     let most = lines * width;
     let lengths = [
-        packed_length(outputs, taps, tile.rows),
-        packed_length(outputs, most, tile.columns),
+        Factor::Left.length::<T>(taps, outputs),
+        Factor::Right.length::<T>(most, outputs),
         taps * most,
     ];
     scratch::with::<T, _, 3>(lengths, |[left, right, columns]| {
-        pack(kernel, tile.rows, left, false);
+        Factor::Left.pack(kernel.transposed(), left, false);
         for start in (0..height).step_by(lines) {
             let lines = start..height.min(start + lines);
             let count = lines.len() * width;
-            let right = &mut right[..packed_length(outputs, count, tile.columns)];
+            let right = &mut right[..Factor::Right.length::<T>(count, outputs)];
             let part = gradient.columns(start * width, count);
-            pack(part, tile.columns, right, false);
+            Factor::Right.pack(part, right, false);
             let columns = &mut columns[..taps * count];
-            product_packed(left, right, [outputs, count], false, columns);
+            product_packed(&*left, right, [outputs, count], columns);
             scatter(geometry, columns, lines, planes);
         }
     });

@@ -1,7 +1,7 @@
 //! The gradient of a convolution in its kernel: the product of the gradient in the output, as the
 //! left factor, with what taps see. Its sums run over positions, so its vectors are of taps.
 
-use super::super::gemm::{Matrix, Tile, is_large_product, pack, packed_length};
+use super::super::gemm::{Factor, Matrix, Tile, is_large_product};
 use super::super::layer_norm::add;
 use super::super::parallel::{assert_length, for_each_chunk, is_large};
 use super::super::{Real, scratch};
@@ -142,7 +142,7 @@ impl<'a, T: Real> Sum<'a, T> {
         let outputs = sums.len() / self.row;
         let slack = lanes::<T>();
         let lengths = [
-            packed_length(depth, outputs, self.tile.rows),
+            Factor::Left.length::<T>(outputs, depth),
             samples * pixels + slack,
         ];
         scratch::with::<T, _, 2>(lengths, |[left, values]| {
@@ -190,7 +190,7 @@ impl<'a, T: Real> Sum<'a, T> {
                 let gradient = &self.gradient[(sample + index) * size..][..size];
                 let part = Matrix::new(gradient, [self.outputs, positions]);
                 let part = part.rows(first, rows).columns(line * width, count);
-                pack(part.transposed(), self.tile.rows, packed, false);
+                Factor::Left.pack(part, packed, false);
             }
         }
     }

@@ -89,20 +89,6 @@ impl<'a, T> Matrix<'a, T> {
         self.transposed().rows(start, count).transposed()
     }
 
-    /// Writes the matrix row by row.
-    pub(crate) fn copy_to(self, target: &mut [T])
-    where
-        T: Copy,
-    {
-        let ([_, columns], [down, across]) = (self.shape, self.strides);
-        for (row, places) in target.chunks_exact_mut(columns.max(1)).enumerate() {
-            let values = self.values[row * down..].iter().step_by(across);
-            for (place, &value) in places.iter_mut().zip(values) {
-                *place = value;
-            }
-        }
-    }
-
     pub(super) fn values(&self) -> &'a [T] {
         self.values
     }

@@ -18,11 +18,11 @@ use super::output::Output;
 use super::parallel::{assert_length, for_each_chunk, is_large};
 use super::{Real, scratch};
 pub use matrix::Matrix;
+pub(crate) use pack::Factor;
 pub use pack::Panels;
-pub(crate) use pack::{pack, packed_length};
 pub use stack::Stack;
-use tile::{Left, Rows};
-pub(crate) use tile::{Product, Tile};
+pub(crate) use tile::{Left, Tile};
+use tile::{Product, Rows};
 
 /// Rows that are gone through at a time: a multiple of every tile's, and so few that the terms of
 /// them that are summed up at a time stay in the second cache.
@@ -45,9 +45,9 @@ const TASKS: usize = 16;
 /// So few products are cut themselves; more are shared out whole.
 const FEW: usize = 4;
 
-/// From this many multiplications on a product runs on rayon's threads: some forty microseconds of
-/// one core.
-const PARALLEL_PRODUCT: usize = 1 << 22;
+/// From this many multiplications on a product runs on rayon's threads: some twenty microseconds
+/// of one core.
+const PARALLEL_PRODUCT: usize = 1 << 20;
 
 pub(crate) fn is_large_product(rows: usize, columns: usize, depth: usize) -> bool {
     rows.saturating_mul(columns).saturating_mul(depth) >= PARALLEL_PRODUCT
@@ -93,16 +93,15 @@ pub fn multiply_once<'a, T: Real>(
     check_depths(depth, terms);
     assert_length("output", output.len(), rows * columns);
     finish.check(rows, columns);
-    let tile = Tile::of::<T>();
     let parallel = is_large_product(rows, columns, depth);
-    let length = packed_length(depth, columns, tile.columns);
+    let length = Factor::Right.length::<T>(columns, depth);
     scratch::with::<T, _, 1>([length], |[packed]| {
-        pack(right, tile.columns, packed, parallel);
+        Factor::Right.pack(right, packed, parallel);
         let product = Whole {
             left,
             right: packed,
             columns,
-            tile,
+            tile: Tile::of::<T>(),
             finish,
         };
         product.run(output);
@@ -184,19 +183,19 @@ pub(crate) fn product<T: Real>(left: Matrix<'_, T>, right: Matrix<'_, T>, output
     assert_length("output", output.len(), rows * columns);
     let tile = Tile::of::<T>();
     let shape = [depth, columns];
-    let right_length = packed_length(depth, columns, tile.columns);
+    let right_length = Factor::Right.length::<T>(columns, depth);
     if let Some(left) = rows_as_they_are(left, columns, tile) {
         scratch::with::<T, _, 1>([right_length], |[packed]| {
-            pack(right, tile.columns, packed, false);
-            product_of(left, packed, shape, false, output);
+            Factor::Right.pack(right, packed, false);
+            product_packed(left, packed, shape, output);
         });
         return;
     }
-    let lengths = [packed_length(depth, rows, tile.rows), right_length];
+    let lengths = [Factor::Left.length::<T>(rows, depth), right_length];
     scratch::with::<T, _, 2>(lengths, |[left_packed, right_packed]| {
-        pack(left.transposed(), tile.rows, left_packed, false);
-        pack(right, tile.columns, right_packed, false);
-        product_packed(left_packed, right_packed, shape, false, output);
+        Factor::Left.pack(left, left_packed, false);
+        Factor::Right.pack(right, right_packed, false);
+        product_packed(&*left_packed, right_packed, shape, output);
     });
 }
 
@@ -211,22 +210,11 @@ fn rows_as_they_are<T: Real>(
     if is_packed { None } else { Rows::of(left) }
 }
 
-/// The product of packed factors on this thread, added to the output or put in its place.
+/// The product with a packed right factor on this thread.
 pub(crate) fn product_packed<T: Real>(
-    left: &[T],
-    right: &[T],
-    shape: [usize; 2],
-    adds: bool,
-    output: &mut [T],
-) {
-    product_of(left, right, shape, adds, output);
-}
-
-fn product_of<T: Real>(
     left: impl Left<T>,
     right: &[T],
     [depth, columns]: [usize; 2],
-    adds: bool,
     output: &mut [T],
 ) {
     if output.is_empty() {
@@ -239,7 +227,6 @@ fn product_of<T: Real>(
             right,
             depth,
             rows: &mut rows,
-            adds,
         }
         .run();
     }
@@ -298,9 +285,9 @@ impl<T: Real> Whole<'_, T> {
                 self.rectangle(left, [first, 0], &mut rows);
                 continue;
             }
-            let length = packed_length(depth, rows.len(), self.tile.rows);
+            let length = Factor::Left.length::<T>(rows.len(), depth);
             scratch::with::<T, _, 1>([length], |[packed]| {
-                pack(left.transposed(), self.tile.rows, packed, false);
+                Factor::Left.pack(left, packed, false);
                 self.rectangle(&*packed, [first, 0], &mut rows);
             });
         }
@@ -313,9 +300,9 @@ impl<T: Real> Whole<'_, T> {
             return;
         }
         let [rows, depth] = self.left.shape();
-        let length = packed_length(depth, rows, self.tile.rows);
+        let length = Factor::Left.length::<T>(rows, depth);
         scratch::with::<T, _, 1>([length], |[packed]| {
-            pack(self.left.transposed(), self.tile.rows, packed, true);
+            Factor::Left.pack(self.left, packed, true);
             self.run_tasks(&*packed, output);
         });
     }
@@ -368,13 +355,12 @@ impl<T: Real> Whole<'_, T> {
         let [_, column] = first;
         let width = rows.first().map_or(0, |row| row.len());
         let start = column * depth;
-        let end = start + packed_length(depth, width, self.tile.columns);
+        let end = start + Factor::Right.length::<T>(width, depth);
         Product {
             left,
             right: &self.right[start..end],
             depth,
             rows: &mut *rows,
-            adds: false,
         }
         .run();
         self.finish.apply(rows, first, self.columns);

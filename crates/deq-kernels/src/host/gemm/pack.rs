@@ -20,18 +20,19 @@ pub struct Panels<T> {
 impl<T: Real> Panels<T> {
     /// The right factor, `[depth, columns]`.
     pub fn right(matrix: Matrix<'_, T>) -> Self {
-        Self::packed(matrix, Tile::of::<T>().columns)
+        let [depth, count] = matrix.shape();
+        Self::packed(Factor::Right, matrix, depth, count)
     }
 
     /// The left factor, `[rows, depth]`.
     pub fn left(matrix: Matrix<'_, T>) -> Self {
-        Self::packed(matrix.transposed(), Tile::of::<T>().rows)
+        let [count, depth] = matrix.shape();
+        Self::packed(Factor::Left, matrix, depth, count)
     }
 
-    fn packed(matrix: Matrix<'_, T>, width: usize) -> Self {
-        let [depth, count] = matrix.shape();
-        let mut values = vec![T::ZERO; packed_length(depth, count, width)];
-        pack(matrix, width, &mut values, true);
+    fn packed(factor: Factor, matrix: Matrix<'_, T>, depth: usize, count: usize) -> Self {
+        let mut values = vec![T::ZERO; factor.length::<T>(count, depth)];
+        factor.pack(matrix, &mut values, true);
         Self {
             values,
             depth,
@@ -54,13 +55,40 @@ impl<T: Real> Panels<T> {
     }
 }
 
-/// The numbers in a packed matrix.
-pub(crate) fn packed_length(depth: usize, columns: usize, width: usize) -> usize {
-    depth * columns.next_multiple_of(width)
+/// Which factor of a product is packed, and so how wide its groups are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Factor {
+    /// `[rows, depth]`, in groups of a tile's rows.
+    Left,
+    /// `[depth, columns]`, in groups of a tile's columns.
+    Right,
 }
 
-/// Packs the columns in groups of `width`.
-pub(crate) fn pack<T: Real>(matrix: Matrix<'_, T>, width: usize, packed: &mut [T], parallel: bool) {
+impl Factor {
+    /// The numbers in a packed factor of `count` rows, if it is the left one, or columns.
+    pub(crate) fn length<T: Real>(self, count: usize, depth: usize) -> usize {
+        depth * count.next_multiple_of(self.width::<T>())
+    }
+
+    pub(crate) fn pack<T: Real>(self, matrix: Matrix<'_, T>, packed: &mut [T], parallel: bool) {
+        let matrix = match self {
+            Self::Left => matrix.transposed(),
+            Self::Right => matrix,
+        };
+        pack_columns(matrix, self.width::<T>(), packed, parallel);
+    }
+
+    fn width<T: Real>(self) -> usize {
+        let tile = Tile::of::<T>();
+        match self {
+            Self::Left => tile.rows,
+            Self::Right => tile.columns,
+        }
+    }
+}
+
+/// Packs the columns in groups as wide as a tile has rows or columns.
+fn pack_columns<T: Real>(matrix: Matrix<'_, T>, width: usize, packed: &mut [T], parallel: bool) {
     let [depth, columns] = matrix.shape();
     if packed.is_empty() {
         return;
@@ -86,7 +114,7 @@ pub(crate) fn pack<T: Real>(matrix: Matrix<'_, T>, width: usize, packed: &mut [T
             6 => groups.pack::<6>(),
             4 => groups.pack::<4>(),
             2 => groups.pack::<2>(),
-            _ => panic!("no tile is {width} wide"),
+            _ => unreachable!("no tile is {width} wide"),
         }
     });
 }

@@ -194,15 +194,13 @@ pub(crate) struct Product<'a, 'r, T, L = &'a [T]> {
     pub(crate) depth: usize,
     /// Where the product goes.
     pub(crate) rows: &'a mut [&'r mut [T]],
-    /// Whether it is added to what is there.
-    pub(crate) adds: bool,
 }
 
 impl<T: Real, L: Left<T>> Product<'_, '_, T, L> {
     pub(crate) fn run(self) {
         if self.depth > 0 {
             Arch::new().dispatch(self);
-        } else if !self.adds {
+        } else {
             for row in self.rows {
                 row.fill(T::ZERO);
             }
@@ -233,12 +231,11 @@ fn multiply<S: Simd, T: Real, L: Left<T>, const ROWS: usize>(
         right,
         depth,
         rows,
-        adds,
     } = product;
     let columns = columns::<S, T>();
     for start in (0..depth).step_by(DEPTH) {
         let terms = start..depth.min(start + DEPTH);
-        let adds = adds || start > 0;
+        let adds = start > 0;
         for (group, right) in right.chunks_exact(depth * columns).enumerate() {
             let right = &right[terms.start * columns..terms.end * columns];
             for (index, rows) in rows.chunks_mut(ROWS).enumerate() {
@@ -275,6 +272,7 @@ struct Tiled<'a, 'b, 'r, T, L> {
     rows: &'b mut [&'r mut [T]],
     /// Its first column.
     column: usize,
+    /// Whether its sums are added to those of the terms before.
     adds: bool,
 }
 

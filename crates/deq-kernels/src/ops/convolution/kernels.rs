@@ -2,7 +2,7 @@
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::{FloatTensorOps, ModuleOps};
+use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape};
 
@@ -115,19 +115,16 @@ impl ConvolutionBackend for Flex {
         sliding: Sliding,
         activation: Option<Activation>,
     ) -> FloatTensor<Self> {
-        match (input.dtype(), activation) {
-            (DType::F32, _) => {
+        match input.dtype() {
+            DType::F32 => {
                 let end = End::Sum(addend);
                 forward::<f32>(input, kernel, end, &packed, sliding, activation)
             }
-            (DType::F64, _) => {
+            DType::F64 => {
                 let end = End::Sum(addend);
                 forward::<f64>(input, kernel, end, &packed, sliding, activation)
             }
-            (_, None) => Self::float_add(burns(input, kernel, sliding), addend),
-            (_, Some(activation)) => {
-                Self::activate_sum(burns(input, kernel, sliding), addend, activation)
-            }
+            _ => Self::activate_sum(burns(input, kernel, sliding), addend, activation),
         }
     }
 }
@@ -205,10 +202,10 @@ fn input_backward<T: Element>(
     gradient: FlexTensor,
     sliding: Sliding,
 ) -> FlexTensor {
-    let (samples, outputs, geometry) = geometry(input, &kernel, sliding);
+    let (samples, _, geometry) = geometry(input, &kernel, sliding);
     let (kernel, gradient) = (contiguous(kernel), contiguous(gradient));
-    let kernel = Matrix::new(T::values(&kernel), [outputs, geometry.taps()]);
-    let found = host::convolve_input_gradient(&geometry, kernel, T::values(&gradient), samples);
+    let (kernel, gradient) = (T::values(&kernel), T::values(&gradient));
+    let found = host::convolve_input_gradient(&geometry, kernel, gradient, samples);
     tensor(found, input.layout().shape().clone())
 }
 

@@ -336,10 +336,7 @@ pub(crate) trait ConvolutionBackend: BiasBackend + SumBackend {
         activation: Option<Activation>,
     ) -> FloatTensor<Self> {
         let sums = Self::convolve(input, kernel, sliding);
-        match activation {
-            Some(activation) => Self::activate_sum(sums, addend, activation),
-            None => Self::float_add(sums, addend),
-        }
+        Self::activate_sum(sums, addend, activation)
     }
 }
 

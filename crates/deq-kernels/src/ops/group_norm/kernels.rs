@@ -2,7 +2,6 @@
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 
@@ -46,11 +45,7 @@ impl GroupNormBackend for Flex {
             return forward::<f64>(input, residual, gamma, beta, groups, epsilon, relu);
         }
         let normalised = composed::<Self>(input, gamma, beta, groups, epsilon, false);
-        if relu {
-            Self::activate_sum(normalised, residual, Activation::Relu)
-        } else {
-            Self::float_add(normalised, residual)
-        }
+        Self::activate_sum(normalised, residual, relu.then_some(Activation::Relu))
     }
 
     fn normalise_groups_backward(

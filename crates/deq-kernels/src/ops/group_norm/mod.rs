@@ -185,11 +185,7 @@ pub(crate) trait GroupNormBackend: SumBackend {
         relu: bool,
     ) -> FloatTensor<Self> {
         let normalised = Self::normalise_groups(input, gamma, beta, groups, epsilon, false);
-        if relu {
-            Self::activate_sum(normalised, residual, Activation::Relu)
-        } else {
-            Self::float_add(normalised, residual)
-        }
+        Self::activate_sum(normalised, residual, relu.then_some(Activation::Relu))
     }
 
     /// The gradients in the input, `gamma` and `beta`.

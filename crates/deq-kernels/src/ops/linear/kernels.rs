@@ -2,7 +2,6 @@
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape};
 
@@ -63,13 +62,10 @@ impl LinearBackend for Flex {
         packed: Packed,
         activation: Option<Activation>,
     ) -> FloatTensor<Self> {
-        match (input.dtype(), activation) {
-            (DType::F32, _) => linear::<f32>(input, weight, End::Sum(addend), &packed, activation),
-            (DType::F64, _) => linear::<f64>(input, weight, End::Sum(addend), &packed, activation),
-            (_, None) => Self::float_add(Self::multiply(input, weight), addend),
-            (_, Some(activation)) => {
-                Self::activate_sum(Self::multiply(input, weight), addend, activation)
-            }
+        match input.dtype() {
+            DType::F32 => linear::<f32>(input, weight, End::Sum(addend), &packed, activation),
+            DType::F64 => linear::<f64>(input, weight, End::Sum(addend), &packed, activation),
+            _ => Self::activate_sum(Self::multiply(input, weight), addend, activation),
         }
     }
 }

@@ -284,10 +284,7 @@ pub(crate) trait LinearBackend: ProductBackend + BiasBackend + SumBackend {
         activation: Option<Activation>,
     ) -> FloatTensor<Self> {
         let product = Self::multiply(input, weight);
-        match activation {
-            Some(activation) => Self::activate_sum(product, addend, activation),
-            None => Self::float_add(product, addend),
-        }
+        Self::activate_sum(product, addend, activation)
     }
 }
 

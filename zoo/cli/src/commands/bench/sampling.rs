@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use burn::tensor::Device;
-use peak_alloc::PeakAlloc;
 use serde::{Deserialize, Serialize};
 
 use super::statistics::{mad, median};
 use crate::commands::interrupt;
+use crate::commands::memory::Meter;
 
 /// How long one cell is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,8 +70,7 @@ pub(crate) fn sample(
 
     // Room for them now, so that it is not counted as the work's memory.
     let mut seconds = Vec::with_capacity(wanted.min(1 << 16));
-    PeakAlloc.reset_peak_usage();
-    let before = PeakAlloc.current_usage();
+    let meter = Meter::start(device);
     let start = Instant::now();
     while seconds.len() < wanted {
         let stopped = interrupt::interrupted();
@@ -88,11 +87,7 @@ pub(crate) fn sample(
         sync(device)?;
         seconds.push(clock.elapsed().as_secs_f64());
     }
-    // Backends with memory of their own report their pool; the others allocate in the host's.
-    let peak_bytes = match device.memory_pool_usage() {
-        Some(pool) => pool.bytes_reserved,
-        None => PeakAlloc.peak_usage().saturating_sub(before) as u64,
-    };
+    let peak_bytes = meter.peak();
     let middle = median(&seconds);
     Ok(Sample {
         median: middle,

@@ -94,7 +94,7 @@ pub(super) static RESULTS: [Measure; 10] = [
 ];
 
 /// What it cost.
-pub(super) static COSTS: [Measure; 5] = [
+pub(super) static COSTS: [Measure; 6] = [
     Measure {
         key: "parameters",
         title: "parameters",
@@ -106,6 +106,12 @@ pub(super) static COSTS: [Measure; 5] = [
         title: "training images",
         decimals: 0,
         value: |run, _| Some(run.train_images as f64),
+    },
+    Measure {
+        key: "test_residual",
+        title: "residual on the test",
+        decimals: 3,
+        value: |run, _| run.last()?.test.residual,
     },
     Measure {
         key: "peak_mib",

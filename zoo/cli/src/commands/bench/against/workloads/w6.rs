@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
-use deq_kernels::{Sliding, conv2d, layer_norm, matmul, softmax, tanh};
+use deq_kernels::{Sliding, add, conv2d, layer_norm, matmul, softmax, tanh};
 use serde_json::Value;
 
 use super::draw::Draw;
@@ -135,7 +135,7 @@ impl Kernel {
             Self::Add => {
                 let a: Tensor<1> = arrays.tensor(one, device)?;
                 let b: Tensor<1> = arrays.tensor(two, device)?;
-                work(move || a.clone() + b.clone())
+                work(move || add(a.clone(), b.clone()))
             }
             Self::Spmm => {
                 let a = adjacency(arrays, device)?;
