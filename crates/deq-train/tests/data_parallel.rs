@@ -207,7 +207,7 @@ fn the_only_thread_of_a_pool_takes_all_shards() {
         (found.unwrap().loss, used.into_inner().unwrap().len())
     };
     let (alone, shared) = (used(1), used(2));
-    assert_eq!(alone.0, shared.0);
+    assert!((alone.0 - shared.0).abs() < 1e-6, "{alone:?} {shared:?}");
     assert_eq!([alone.1, shared.1], [1, 4]);
 }
 

@@ -101,7 +101,7 @@ fn a_fixed_classifier_is_compared_with_a_learned_one() {
         let options = format!("--models wide,etf {device}");
         let shown = stdout(&deq_zoo(&study("collapse", dir.path(), &options)).success());
         for words in [
-            "| learned, d = 32 | 1 |",
+            "| learned, d = 64 | 1 |",
             "less memory of a step",
             "fewer parameters",
         ] {

@@ -40,20 +40,27 @@ fn collapse(groups: &[Group<'_>], data: DataSet) -> Option<String> {
         ("NC2", |epoch| epoch.collapse.nc2),
         ("NC3", |epoch| epoch.collapse.nc3),
     ];
-    let mut falls = Vec::new();
-    let mut all = true;
-    for (group, name) in [(explicit, "explicit"), (deq, "DEQ")] {
-        for (number, value) in numbers {
+    let mut changes = Vec::new();
+    let mut falling = Vec::new();
+    for (number, value) in numbers {
+        let mut falls = true;
+        for (group, name) in [(explicit, "explicit"), (deq, "DEQ")] {
             let curve = group.curve(value);
             let ((_, first), (_, last)) = (*curve.first()?, *curve.last()?);
-            all &= last < first;
-            falls.push(format!("{number} {name} {first:.3} → {last:.3}"));
+            falls &= last < first;
+            changes.push(format!("{number} {name} {first:.3} → {last:.3}"));
         }
+        falling.extend(falls.then_some(number));
     }
-    let whether = if all { "shows" } else { "does not show" };
+    let whether = whether(falling.len(), numbers.len());
+    let what = match falling.len() {
+        0 => "none of NC1, NC2 and NC3 fell in both".to_owned(),
+        count if count == numbers.len() => "all of NC1, NC2 and NC3 fell in both".to_owned(),
+        _ => format!("only {} fell in both", falling.join(" and ")),
+    };
     Some(format!(
-        "On balanced classes DEQs collapse as explicit networks do (2410.23391): at this scale it {whether}, in that all of NC1, NC2 and NC3 fall from before the first to after the last epoch ({}). How far they fall depends on how long is trained.",
-        falls.join(", ")
+        "On balanced classes DEQs collapse as explicit networks do (2410.23391): at this scale it {whether}, in that {what} from before the first to after the last epoch ({}). How far they fall depends on how long is trained.",
+        changes.join(", ")
     ))
 }
 
@@ -182,7 +189,13 @@ mod tests {
         assert_eq!(shows.len(), 1);
         assert!(shows[0].contains("it shows"), "{}", shows[0]);
         assert!(shows[0].contains("NC1 DEQ 1.000 → 0.250"), "{}", shows[0]);
-        assert!(verdict(&pair(1.5))[0].contains("it does not show"));
+        assert!(verdict(&pair(1.5))[0].contains("it does not show, in that none of"));
+        let mut rising = pair(0.25);
+        rising[1].measured.epochs[1].collapse.nc2 = Some(0.75);
+        let part = verdict(&rising);
+        for words in ["shows in part", "only NC1 and NC3 fell in both"] {
+            assert!(part[0].contains(words), "{words}: {}", part[0]);
+        }
         // One of a pair is no comparison.
         assert!(verdict(&pair(0.5)[..1]).is_empty());
     }
