@@ -1,14 +1,18 @@
-//! `deq-zoo study collapse` and `deq-zoo study landscape` as a user meets them.
+//! `deq-zoo train deq-collapse`, its `eval` and `report`, `deq-zoo study collapse` and `deq-zoo study
+//! landscape` as a user meets them.
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
+#[allow(dead_code, reason = "other tests use the rest")]
+mod recipes;
 
 use std::path::Path;
 
 use assert_cmd::Command;
 use serde_json::Value;
 
-use common::{deq_zoo, refused, stderr, stdout, text};
+use common::{deq_zoo, json, refused, stderr, stdout, text};
+use recipes::{collapse, devices, train};
 
 /// The arguments of a study in this folder; options stand between spaces.
 fn study<'a>(name: &'a str, out: &'a Path, options: &'a str) -> Vec<&'a str> {
@@ -27,13 +31,119 @@ fn measured(path: &Path) -> Value {
     record["measured"].clone()
 }
 
-/// The CPU devices of this build; on GPUs and software for them, kernels would be compiled for
-/// minutes.
-fn devices() -> Vec<String> {
-    let cpus = deq::devices::compiled().into_iter();
-    let cpus = cpus.filter(|backend| !backend.is_gpu());
-    cpus.map(|backend| format!("--device {}", backend.name()))
-        .collect()
+#[test]
+fn a_network_is_trained_tested_and_evaluated() {
+    for device in devices() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let run = dir.path().join("run");
+        let options = format!("{} {device}", collapse(dir.path()));
+        train(&options, &run).success();
+        let test: Value = serde_json::from_str(&read(&run.join("test.json"))).expect("JSON");
+        for name in [
+            "test_accuracy",
+            "test_majority_accuracy",
+            "test_minority_accuracy",
+            "test_loss",
+            "nc1",
+            "nc2",
+            "nc3",
+            "bias",
+            "residual",
+            "evaluations",
+        ] {
+            let value = test["test"][name].as_f64();
+            assert!(value.is_some_and(|value| value >= 0.0), "{name}: {test}");
+        }
+        let measured = deq_train::read_metrics(&run.join("metrics.jsonl")).expect("metrics");
+        let of = |name: &str| -> Vec<f64> {
+            let values = measured.iter().filter_map(|record| record.get(name));
+            values.filter_map(Value::as_f64).collect()
+        };
+        assert_eq!(of("train/loss").len(), 6);
+        for name in ["nc1", "nc2", "nc3", "validation_minority_accuracy"] {
+            assert_eq!(of(&format!("evaluation/{name}")).len(), 2, "{name}");
+        }
+
+        let eval = |options: &str| {
+            let mut arguments = vec!["eval", "deq-collapse", "--run", text(&run), "--json"];
+            arguments.extend(options.split_whitespace());
+            json(&recipes::deq_zoo(&arguments).success())
+        };
+        assert_eq!(eval(&device)["results"][0], test["test"]);
+        let swept = eval(&format!("--max-iter 1,4 {device}"));
+        assert_ne!(swept["results"][0]["nc1"], test["test"]["nc1"]);
+        assert_eq!(swept["results"][1]["nc1"], test["test"]["nc1"]);
+
+        recipes::deq_zoo(&["report", text(&run)]).success();
+        let page = read(&run.join("report.html"));
+        for words in ["16 test images", "Cosines between features", "nc1"] {
+            assert!(page.contains(words), "{words}");
+        }
+    }
+}
+
+#[test]
+fn both_uses_of_the_last_block_are_trained() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let small = "--steps 2 --set network.width=1 --set network.stages=[1,2] --set data.train=400 --set data.test=20";
+    let shown = |options: &str| {
+        let run = dir.path().join(options.replace(' ', ""));
+        train(&format!("deq-collapse {options} {small}"), &run).success();
+        (read(&run.join("config.toml")), run)
+    };
+    let (config, _) = shown("--preset narrow-etf --classes tail-r10");
+    for line in [
+        "name = \"deq-collapse-narrow-etf-deq-shapes-tail-r10\"",
+        "kind = \"fixed_etf\"",
+        "kind = \"long_tail\"",
+        "samples = 20",
+    ] {
+        assert!(config.contains(line), "{line}: {config}");
+    }
+    let (config, run) = shown("--last explicit");
+    assert!(config.contains("kind = \"explicit\""), "{config}");
+    let test = read(&run.join("test.json"));
+    assert!(!test.contains("minority") && !test.contains("residual"));
+    let sweep = [
+        "eval",
+        "deq-collapse",
+        "--run",
+        text(&run),
+        "--max-iter",
+        "3",
+    ];
+    assert!(stderr(&recipes::deq_zoo(&sweep).code(2)).contains("explicit"));
+}
+
+#[test]
+fn a_training_refuses_what_it_cannot_do() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let out = dir.path().join("run");
+    let refuse = |options: &str, words: &[&str]| {
+        recipes::refused(&format!("deq-collapse {options}"), &out, words);
+    };
+    refuse("--preset resnet50", &["resnet50", "resnet18", "narrow-etf"]);
+    refuse("--last tied", &["tied", "deq", "explicit"]);
+    refuse("--classes k3", &["k3", "balanced", "k3-r10", "tail-r10"]);
+    refuse("--classes k10-r10", &["majority", "below the 10 classes"]);
+    refuse("--data fashion-mnist", &["--data-dir", "DEQ_ZOO_DATA"]);
+    refuse(
+        "--classes balanced --set imbalance.samples=5000",
+        &["class 0", "5000", "ask for fewer"],
+    );
+    refuse(
+        "--preset narrow-etf --set objective.classifier_decay=1",
+        &["classifier_decay", "fixed"],
+    );
+    refuse(
+        "--set collapse_images=0",
+        &["collapse_images", "at least 1"],
+    );
+    refuse(
+        "--set validation=2000",
+        &["validation", "2000 training images"],
+    );
+    assert!(!out.exists(), "nothing is left behind");
 }
 
 #[test]

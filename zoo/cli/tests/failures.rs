@@ -57,6 +57,7 @@ fn an_empty_data_folder_is_named_with_what_it_lacks() {
         ("deq-flow --data kitti", "KITTI"),
         ("deq-flow --data hd1k", "HD1k"),
         ("deq-flow --data mixture", "Sintel"),
+        ("deq-collapse --data cifar10", "cifar-10-batches-bin"),
         ("deq-fusion --data rosmap", "ROSMAP"),
         ("deq-fusion --data brca", "BRCA"),
         ("deq-fusion --data features", "mm-imdb.safetensors"),

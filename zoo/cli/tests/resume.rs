@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::text;
 use recipes::{
-    CHAINS, TEXT, deq_zoo, devices, diffusion, flow, folder, fusion, images, write_graphs,
+    CHAINS, TEXT, collapse, deq_zoo, devices, diffusion, flow, folder, fusion, images, write_graphs,
 };
 
 /// A training of six epochs, with a checkpoint after each step.
@@ -235,6 +235,14 @@ fn modalities_survive_a_kill() {
     let dir = folder();
     // Six batches, of which two make a step.
     let training = Training::new(&fusion(dir.path()), 3, MODEL);
+    training.survives_a_kill(dir.path());
+}
+
+#[test]
+fn drawn_classes_survive_a_kill() {
+    let dir = folder();
+    // Six batches of 24 images, of which two make a step; batch norms have statistics of their own.
+    let training = Training::new(&collapse(dir.path()), 3, MODEL);
     training.survives_a_kill(dir.path());
 }
 

@@ -89,5 +89,6 @@ pub use model::{Network, NetworkOutput};
 pub use pair::Pair;
 pub use picture::{FeatureSample, GramPicture, PlanePicture};
 pub use task::{
-    Batch, Collapse, Evaluation, Loss, Objective, TrainLoss, collapse, evaluate, train_loss,
+    Batch, Collapse, Evaluation, Evaluator, Loss, Objective, TrainLoss, collapse, evaluate,
+    train_loss,
 };

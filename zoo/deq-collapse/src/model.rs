@@ -37,6 +37,9 @@ pub struct NetworkOutput {
     pub logits: Tensor<2>,
     /// The features in front of the classifier, `[samples, features]`.
     pub features: Tensor<2>,
+    /// What the features are averages of: the last block's output, `[samples, features, height,
+    /// width]`.
+    pub state: Tensor<4>,
     /// The forward solve; `None` for an explicit network.
     pub stats: Option<SolveStats>,
 }
@@ -143,11 +146,12 @@ impl Network {
             }
         };
         let [samples, channels, height, width] = z.dims();
-        let z: Tensor<3> = z.reshape([samples, channels, height * width]);
-        let features: Tensor<2> = z.mean_dim(2).reshape([samples, channels]);
+        let pixels: Tensor<3> = z.clone().reshape([samples, channels, height * width]);
+        let features: Tensor<2> = pixels.mean_dim(2).reshape([samples, channels]);
         Ok(NetworkOutput {
             logits: self.classify(features.clone()),
             features,
+            state: z,
             stats,
         })
     }

@@ -78,6 +78,19 @@ pub struct Evaluation {
     pub evaluations: usize,
 }
 
+/// Loss and accuracy, batch by batch; [`evaluate`] for all of them at once.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    loss: Loss,
+    tally: Tally,
+    images: usize,
+    /// The sum of the images' losses.
+    total: f64,
+    /// The sum of the images' residuals.
+    residual: Option<f64>,
+    evaluations: usize,
+}
+
 /// How far a network's features and classifier have collapsed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Collapse {
@@ -211,30 +224,69 @@ pub fn evaluate(
     majority: usize,
 ) -> Result<Evaluation, CollapseError> {
     let network = network.valid();
-    let mut tally = Tally::new(network.config().classes)?;
-    let (mut images, mut total, mut evaluations) = (0, 0.0, 0);
-    let mut residual: Option<f64> = None;
+    let mut evaluator = Evaluator::new(network.config().classes, loss)?;
     for batch in batches {
-        let output = network.forward(batch.images.inner())?;
-        let mean: f64 = loss.of(output.logits.clone(), &batch.labels)?.into_scalar();
-        total += mean * batch.labels.len() as f64;
-        tally.add_batch(&output.logits, &batch.labels)?;
+        let images = batch.images.inner();
+        evaluator.add_batch(&network, &Batch { images, ..batch })?;
+    }
+    evaluator.finish(majority)
+}
+
+impl Evaluator {
+    /// Nothing seen yet.
+    ///
+    /// # Errors
+    /// As [`Tally::new`].
+    pub fn new(classes: usize, loss: Loss) -> Result<Self, CollapseError> {
+        Ok(Self {
+            loss,
+            tally: Tally::new(classes)?,
+            images: 0,
+            total: 0.0,
+            residual: None,
+            evaluations: 0,
+        })
+    }
+
+    /// Adds a batch, and returns its features: what a pass that measures collapse as well takes.
+    /// Network and images are those of inference, without autodiff.
+    ///
+    /// # Errors
+    /// As [`Network::forward`] and [`Loss::of`].
+    pub fn add_batch(
+        &mut self,
+        network: &Network,
+        batch: &Batch,
+    ) -> Result<Tensor<2>, CollapseError> {
+        let output = network.forward(batch.images.clone())?;
+        let mean = self.loss.of(output.logits.clone(), &batch.labels)?;
+        self.tally.add_batch(&output.logits, &batch.labels)?;
+        self.total += mean.into_scalar::<f64>() * batch.labels.len() as f64;
         if let Some(stats) = output.stats {
-            evaluations += stats.evaluations;
-            *residual.get_or_insert(0.0) += stats.residuals.iter().sum::<f64>();
+            self.evaluations += stats.evaluations;
+            *self.residual.get_or_insert(0.0) += stats.residuals.iter().sum::<f64>();
         }
-        images += batch.labels.len();
+        self.images += batch.labels.len();
+        Ok(output.features)
     }
-    if images == 0 {
-        return Err(SolveError::Empty(Vec::new()).into());
+
+    /// Of all batches; the first `majority` classes are the majority.
+    ///
+    /// # Errors
+    /// [`SolveError::Empty`] without a batch, and as [`Tally::accuracy`].
+    pub fn finish(&self, majority: usize) -> Result<Evaluation, CollapseError> {
+        if self.images == 0 {
+            return Err(SolveError::Empty(Vec::new()).into());
+        }
+        let images = self.images as f64;
+        Ok(Evaluation {
+            images: self.images,
+            loss: self.total / images,
+            accuracy: self.tally.accuracy(majority)?,
+            residual: self.residual.map(|sum| sum / images),
+            evaluations: self.evaluations,
+        })
     }
-    Ok(Evaluation {
-        images,
-        loss: total / images as f64,
-        accuracy: tally.accuracy(majority)?,
-        residual: residual.map(|sum| sum / images as f64),
-        evaluations,
-    })
 }
 
 /// The measures of collapse in inference, in one pass over the batches, which hold every class.

@@ -8,14 +8,8 @@ use toml::{Table, Value};
 
 use super::explain::advice;
 use super::fit::FitRecipe;
-use super::train::ddim::DdimRecipe;
-use super::train::flow::FlowRecipe;
-use super::train::fusion::FusionRecipe;
-use super::train::ignn::IgnnRecipe;
-use super::train::lm::LmRecipe;
-use super::train::mdeq::MdeqRecipe;
 use super::train::settings::{self, Setting};
-use super::train::{ModelName, Recipe};
+use super::train::{ModelName, Recipe, Visitor};
 use crate::commands::say;
 use crate::zoo;
 
@@ -55,23 +49,33 @@ enum Model {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Check(options) => match options.model()? {
-            Model::Trained(ModelName::Ignn) => options.check::<IgnnRecipe>(),
-            Model::Trained(ModelName::Mdeq) => options.check::<MdeqRecipe>(),
-            Model::Trained(ModelName::DeqLm) => options.check::<LmRecipe>(),
-            Model::Trained(ModelName::DeqFlow) => options.check::<FlowRecipe>(),
-            Model::Trained(ModelName::DeqDdim) => options.check::<DdimRecipe>(),
-            Model::Trained(ModelName::DeqFusion) => options.check::<FusionRecipe>(),
+            Model::Trained(model) => model.visit(Check(options)),
             Model::Fitted => options.check_fit(),
         },
         Command::Show(options) => match options.model()? {
-            Model::Trained(ModelName::Ignn) => options.show::<IgnnRecipe>(),
-            Model::Trained(ModelName::Mdeq) => options.show::<MdeqRecipe>(),
-            Model::Trained(ModelName::DeqLm) => options.show::<LmRecipe>(),
-            Model::Trained(ModelName::DeqFlow) => options.show::<FlowRecipe>(),
-            Model::Trained(ModelName::DeqDdim) => options.show::<DdimRecipe>(),
-            Model::Trained(ModelName::DeqFusion) => options.show::<FusionRecipe>(),
+            Model::Trained(model) => model.visit(Show(options)),
             Model::Fitted => print(&settings::text(&options.fit_recipe()?)?),
         },
+    }
+}
+
+struct Check<'a>(&'a Options);
+
+impl Visitor for Check<'_> {
+    type Output = Result<ExitCode>;
+
+    fn visit<R: Recipe>(self) -> Result<ExitCode> {
+        self.0.check::<R>()
+    }
+}
+
+struct Show<'a>(&'a Options);
+
+impl Visitor for Show<'_> {
+    type Output = Result<ExitCode>;
+
+    fn visit<R: Recipe>(self) -> Result<ExitCode> {
+        self.0.show::<R>()
     }
 }
 
@@ -82,14 +86,7 @@ impl Options {
             std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {shown}"))?;
         let table: Table =
             toml::from_str(&text).with_context(|| format!("{shown} is no recipe"))?;
-        let known = [
-            ModelName::Ignn,
-            ModelName::Mdeq,
-            ModelName::DeqLm,
-            ModelName::DeqFlow,
-            ModelName::DeqDdim,
-            ModelName::DeqFusion,
-        ];
+        let known = ModelName::ALL;
         match table.get("model") {
             Some(Value::Table(_)) => Ok(Model::Fitted),
             Some(Value::String(name)) => {

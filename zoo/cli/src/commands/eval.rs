@@ -8,6 +8,7 @@ use deq::devices::DeviceName;
 use deq_train::Metrics;
 use serde_json::{Value, json};
 
+use super::train::collapse::CollapseRecipe;
 use super::train::ddim::DdimRecipe;
 use super::train::flow::{FlowRecipe, Name};
 use super::train::fusion::FusionRecipe;
@@ -37,6 +38,9 @@ enum Model {
     DeqDdim(DdimOptions),
     /// Fused modalities: accuracy, F1 and AUC of classes, and what labels and numbers have.
     DeqFusion(Options),
+    /// A network whose features collapse: accuracy, of majority and minority as well, and NC1 to
+    /// NC3 and the bias measure of the images it was trained on.
+    DeqCollapse(Options),
 }
 
 #[derive(clap::Args)]
@@ -120,6 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             sampling.steps = ddim.steps.unwrap_or(sampling.steps);
         }),
         Model::DeqFusion(options) => options.evaluate::<FusionRecipe>(|_| ()),
+        Model::DeqCollapse(options) => options.evaluate::<CollapseRecipe>(|_| ()),
     }
 }
 

@@ -184,6 +184,53 @@ pub(crate) fn fusion(folder: &Path) -> String {
     format!("deq-fusion --config {}", path.display())
 }
 
+/// A network with an equilibrium block on images of 16 by 16 pixels, with everything random that
+/// there is, and two majority classes.
+pub(crate) const COLLAPSE: &str = r#"
+model = "deq-collapse"
+name = "tiny-collapse"
+batch = 4
+validation = 40
+collapse_images = 30
+data = { kind = "shapes", train = 140, test = 20, side = 16, channels = 1 }
+imbalance = { kind = "step", majority = 2, samples = 4, ratio = 2.0 }
+augmentation = { crop_padding = 1, flip = true }
+objective = { loss = "mse", feature_decay = 1e-4, classifier_decay = 1e-3 }
+
+[network]
+in_channels = 1
+classes = 10
+width = 2
+features = 16
+stages = [1, 2]
+groups = 4
+norm = { kind = "batch" }
+classifier = { kind = "learned", bias = true }
+
+[network.last]
+kind = "equilibrium"
+deq.forward.termination.max_iter = 4
+deq.gradient = { kind = "phantom", steps = 2, damping = 0.5 }
+
+[optimizer]
+method = { kind = "sgd", momentum = 0.9, weight_decay = 5e-4 }
+clip_norm = 1.0
+accumulate = 2
+
+[train]
+steps = 6
+log_every = 1
+evaluate_every = 3
+schedule = { kind = "cosine", rate = 0.05, steps = 6 }
+"#;
+
+/// Options for [`COLLAPSE`], whose recipe is written into `folder`.
+pub(crate) fn collapse(folder: &Path) -> String {
+    let path = folder.join("tiny-collapse.toml");
+    std::fs::write(&path, COLLAPSE).expect("written");
+    format!("deq-collapse --config {}", path.display())
+}
+
 /// Twelve paths of three nodes in TU's layout, with the class at the first node.
 pub(crate) fn write_graphs(folder: &Path) {
     let folder = folder.join("tudataset/MUTAG");

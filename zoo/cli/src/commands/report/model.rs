@@ -7,13 +7,7 @@ use burn::tensor::Device;
 
 use super::folder::{Kind, Run};
 use crate::commands::fit;
-use crate::commands::train::ddim::DdimRecipe;
-use crate::commands::train::flow::FlowRecipe;
-use crate::commands::train::fusion::FusionRecipe;
-use crate::commands::train::ignn::IgnnRecipe;
-use crate::commands::train::lm::LmRecipe;
-use crate::commands::train::mdeq::MdeqRecipe;
-use crate::commands::train::{ModelName, Probe, Recipe, boxed, checkpoint, data_folder, read_run};
+use crate::commands::train::{Probe, Recipe, Visitor, boxed, checkpoint, data_folder, read_run};
 
 /// A model that was loaded.
 pub(super) struct Opened {
@@ -39,30 +33,48 @@ pub(super) fn open(run: &Run, data_dir: Option<&Path>, device: &Device) -> Resul
                 probe: probed.probe,
             })
         }
-        Kind::Trained(model) => match model {
-            ModelName::Ignn => load::<IgnnRecipe>(&run.path, data_dir, device),
-            ModelName::Mdeq => load::<MdeqRecipe>(&run.path, data_dir, device),
-            ModelName::DeqLm => load::<LmRecipe>(&run.path, data_dir, device),
-            ModelName::DeqFlow => load::<FlowRecipe>(&run.path, data_dir, device),
-            ModelName::DeqDdim => load::<DdimRecipe>(&run.path, data_dir, device),
-            ModelName::DeqFusion => load::<FusionRecipe>(&run.path, data_dir, device),
-        },
+        Kind::Trained(model) => model.visit(Load {
+            run: &run.path,
+            data_dir,
+            device,
+        }),
     };
     opened.map(Some)
 }
 
-fn load<R: Recipe>(run: &Path, data_dir: Option<&Path>, device: &Device) -> Result<Opened> {
-    let recipe: R = read_run(run)?;
-    let folder = data_folder(&recipe, data_dir.filter(|_| recipe.reads_files()))?;
-    let data = recipe.load(&folder)?;
-    let (path, step) = checkpoint(run)?;
-    let mut learner = recipe.learner(&data, device)?;
-    learner.load(&path).map_err(boxed)?;
-    Ok(Opened {
-        step,
-        parameters: learner.parameters(),
-        probe: learner.probe().map_err(boxed)?,
-    })
+struct Load<'a> {
+    run: &'a Path,
+    data_dir: Option<&'a Path>,
+    device: &'a Device,
+}
+
+impl Visitor for Load<'_> {
+    type Output = Result<Opened>;
+
+    fn visit<R: Recipe>(self) -> Result<Opened> {
+        let recipe: R = read_run(self.run)?;
+        let data_dir = self.data_dir.filter(|_| recipe.reads_files());
+        let data = recipe.load(&data_folder(&recipe, data_dir)?)?;
+        let (path, step) = checkpoint(self.run)?;
+        let mut learner = recipe.learner(&data, self.device)?;
+        learner.load(&path).map_err(boxed)?;
+        Ok(Opened {
+            step,
+            parameters: learner.parameters(),
+            probe: learner.probe().map_err(boxed)?,
+        })
+    }
+}
+
+/// Whether a run's data are read from files.
+struct ReadsFiles<'a>(&'a Path);
+
+impl Visitor for ReadsFiles<'_> {
+    type Output = Result<bool>;
+
+    fn visit<R: Recipe>(self) -> Result<bool> {
+        Ok(read_run::<R>(self.0)?.reads_files())
+    }
 }
 
 /// Whether there is any, be it damaged.
@@ -82,14 +94,7 @@ pub(super) fn check_data_dir(runs: &[Run], data_dir: Option<&Path>) -> Result<()
     for run in runs {
         let reads = match &run.kind {
             Kind::Fitted(_) => false,
-            Kind::Trained(ModelName::Ignn) => read_run::<IgnnRecipe>(&run.path)?.reads_files(),
-            Kind::Trained(ModelName::Mdeq) => read_run::<MdeqRecipe>(&run.path)?.reads_files(),
-            Kind::Trained(ModelName::DeqLm) => read_run::<LmRecipe>(&run.path)?.reads_files(),
-            Kind::Trained(ModelName::DeqFlow) => read_run::<FlowRecipe>(&run.path)?.reads_files(),
-            Kind::Trained(ModelName::DeqDdim) => read_run::<DdimRecipe>(&run.path)?.reads_files(),
-            Kind::Trained(ModelName::DeqFusion) => {
-                read_run::<FusionRecipe>(&run.path)?.reads_files()
-            }
+            Kind::Trained(model) => model.visit(ReadsFiles(&run.path))?,
         };
         if reads {
             return Ok(());

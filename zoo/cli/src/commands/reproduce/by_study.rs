@@ -22,12 +22,12 @@ impl StudyName {
     }
 }
 
-/// What a run of the study measures; `None` if this version does not have the study.
-pub(super) fn metrics(study: StudyName) -> Option<&'static [&'static str]> {
+/// What a run of the study measures.
+pub(super) fn metrics(study: StudyName) -> &'static [&'static str] {
     match study {
-        StudyName::EfficientTraining => Some(efficient_training::One::METRICS),
-        StudyName::Collapse => Some(collapse::One::METRICS),
-        StudyName::Fusion => Some(fusion::One::METRICS),
+        StudyName::EfficientTraining => efficient_training::One::METRICS,
+        StudyName::Collapse => collapse::One::METRICS,
+        StudyName::Fusion => fusion::One::METRICS,
     }
 }
 

@@ -10,10 +10,9 @@ use serde::Deserialize;
 
 use super::embedded;
 use super::make::Train;
-use super::models::Visitor;
 use super::record::Measured;
 use crate::commands::train::settings::{self, Setting};
-use crate::commands::train::{Recipe, Session, boxed, checkpoint, data_folder, plain};
+use crate::commands::train::{Recipe, Session, Visitor, boxed, checkpoint, data_folder, plain};
 
 /// What runs need besides their recipe.
 pub(super) struct Tools {
@@ -30,8 +29,8 @@ pub(super) struct Asked {
     pub(super) reads_files: bool,
 }
 
-/// What a training is asked for; `None` if this version cannot train the model.
-pub(super) fn ask(train: &Train, seed: u64) -> Option<Result<Asked>> {
+/// What a training is asked for.
+pub(super) fn ask(train: &Train, seed: u64) -> Result<Asked> {
     train.model.visit(Ask {
         train,
         again: &[],
@@ -40,7 +39,7 @@ pub(super) fn ask(train: &Train, seed: u64) -> Option<Result<Asked>> {
 }
 
 /// The same of another test of its model.
-pub(super) fn ask_again(train: &Train, set: &[String], seed: u64) -> Option<Result<Asked>> {
+pub(super) fn ask_again(train: &Train, set: &[String], seed: u64) -> Result<Asked> {
     train.model.visit(Ask {
         train,
         again: set,
@@ -49,13 +48,13 @@ pub(super) fn ask_again(train: &Train, set: &[String], seed: u64) -> Option<Resu
 }
 
 /// Trains and tests in the folder `path`, as far as that is not done; `None` if Ctrl-C came before
-/// the end, or if this version cannot train the model.
+/// the end.
 pub(super) fn make(
     train: &Train,
     seed: u64,
     path: &Path,
     tools: &Tools,
-) -> Option<Result<Option<Measured>>> {
+) -> Result<Option<Measured>> {
     train.model.visit(Run {
         train,
         seed,
@@ -71,7 +70,7 @@ pub(super) fn make_again(
     seed: u64,
     trained: &Path,
     tools: &Tools,
-) -> Option<Result<Measured>> {
+) -> Result<Measured> {
     train.model.visit(Retest {
         train,
         set,
@@ -124,7 +123,7 @@ struct Ask<'a> {
 }
 
 impl Visitor for Ask<'_> {
-    type Output = Asked;
+    type Output = Result<Asked>;
 
     fn visit<R: Recipe>(self) -> Result<Asked> {
         let trained = asked::<R>(self.train, self.seed)?;
@@ -145,7 +144,7 @@ struct Run<'a> {
 }
 
 impl Visitor for Run<'_> {
-    type Output = Option<Measured>;
+    type Output = Result<Option<Measured>>;
 
     fn visit<R: Recipe>(self) -> Result<Option<Measured>> {
         let (recipe, data) = load::<R>(self.train, self.seed, self.tools)?;
@@ -177,7 +176,7 @@ struct Retest<'a> {
 }
 
 impl Visitor for Retest<'_> {
-    type Output = Measured;
+    type Output = Result<Measured>;
 
     fn visit<R: Recipe>(self) -> Result<Measured> {
         let (recipe, data) = load::<R>(self.train, self.seed, self.tools)?;
@@ -246,13 +245,15 @@ mod tests {
     use crate::commands::interrupt;
     use crate::commands::reproduce::catalogue::Catalogue;
     use crate::commands::reproduce::make::{Make, Scale};
+    use crate::commands::reproduce::metrics::metrics;
+    use crate::commands::train::ModelName;
     use deq_train::Environment;
 
     /// Measures an untrained model of a recipe.
     struct Measure<'a>(&'a Train, &'a Tools);
 
     impl Visitor for Measure<'_> {
-        type Output = Vec<String>;
+        type Output = Result<Vec<String>>;
 
         fn visit<R: Recipe>(self) -> Result<Vec<String>> {
             let (recipe, data) = load::<R>(self.0, 0, self.1)?;
@@ -286,11 +287,9 @@ mod tests {
                 let Make::Train(train) = &run.at(Scale::Smoke).make else {
                     continue;
                 };
-                let Some(found) = train.model.visit(Measure(train, &tools)) else {
-                    continue;
-                };
+                let found = train.model.visit(Measure(train, &tools));
                 let found = found.unwrap_or_else(|error| panic!("{name}, {key}: {error:#}"));
-                for metric in train.model.metrics().expect("it can be trained") {
+                for metric in metrics(train.model) {
                     assert!(found.iter().any(|name| name == metric), "{key}: {metric}");
                 }
                 count += 1;
@@ -302,12 +301,12 @@ mod tests {
     #[test]
     fn settings_of_the_table_and_the_seed_reach_the_recipe() {
         let train = |set: &[&str]| Train {
-            model: crate::commands::reproduce::models::TrainModel::Ignn,
+            model: ModelName::Ignn,
             recipe: "ignn-chains-10".to_owned(),
             set: set.iter().map(|&text| text.to_owned()).collect(),
             resize: false,
         };
-        let asked = |set: &[&str]| ask(&train(set), 7).expect("it can be trained");
+        let asked = |set: &[&str]| ask(&train(set), 7);
         let found = asked(&["train.steps=30"]).expect("a valid recipe");
         assert_eq!((found.steps, found.reads_files), (30, false));
         assert!(found.request.contains("seed = 7"), "{}", found.request);
@@ -315,7 +314,7 @@ mod tests {
             assert!(asked(&[set]).is_err(), "{set}");
         }
         let again = ask_again(&train(&[]), &["network.hidden=4".to_owned()], 0);
-        let again = again.expect("it can be trained").expect("a valid recipe");
+        let again = again.expect("a valid recipe");
         assert!(again.request.contains("hidden = 4"), "{}", again.request);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::make::{Make, Recipe, Retest, Run, Scale, Train};
+use super::metrics::metrics;
 use super::table::{Row, Table};
 use super::{by_fit, by_study, by_train, embedded};
 
@@ -70,24 +71,16 @@ impl Catalogue {
         }
     }
 
-    /// Whether this version can make it, and how; the reason if it cannot.
-    pub(super) fn obstacle(
+    /// Why the table has no recipe for it; `None` if it has one.
+    pub(super) fn reason_for_none(
         &self,
         table: &str,
         key: &str,
         scale: Scale,
-    ) -> Result<Option<Obstacle>> {
+    ) -> Result<Option<&str>> {
         Ok(match &self.recipe(table, key, scale)?.make {
-            Make::None { reason } => Some(Obstacle::NoRecipe(reason.clone())),
-            Make::Train(train) => train.model.metrics().is_none().then_some(Obstacle::NotHere),
-            Make::Retest(retest) => {
-                let (_, train) = self.trained(table, key, scale, retest)?;
-                train.model.metrics().is_none().then_some(Obstacle::NotHere)
-            }
-            Make::Study(study) => by_study::metrics(study.study)
-                .is_none()
-                .then_some(Obstacle::NotHere),
-            Make::Fit(_) => None,
+            Make::None { reason } => Some(reason),
+            _ => None,
         })
     }
 
@@ -117,15 +110,10 @@ impl Catalogue {
         ensure!(recipe.seeds >= 1, "seeds is 0, but must be at least 1");
         let reads_files = match &recipe.make {
             Make::None { .. } => return Ok(()),
-            Make::Train(train) => match by_train::ask(train, 0) {
-                Some(asked) => asked?.reads_files,
-                None => false,
-            },
+            Make::Train(train) => by_train::ask(train, 0)?.reads_files,
             Make::Retest(retest) => {
                 let (_, train) = self.trained(table, key, scale, retest)?;
-                if let Some(asked) = by_train::ask_again(train, &retest.set, 0) {
-                    asked?;
-                }
+                by_train::ask_again(train, &retest.set, 0)?;
                 false
             }
             Make::Fit(fit) => {
@@ -133,9 +121,7 @@ impl Catalogue {
                 by_fit::reads_files(fit)
             }
             Make::Study(study) => {
-                if by_study::metrics(study.study).is_some() {
-                    by_study::check(study)?;
-                }
+                by_study::check(study)?;
                 false
             }
         };
@@ -149,15 +135,14 @@ impl Catalogue {
     fn validate_metrics(&self, name: &str, row: &Row, key: &str, scale: Scale) -> Result<()> {
         let known = match &self.recipe(name, key, scale)?.make {
             Make::None { .. } => return Ok(()),
-            Make::Train(train) => train.model.metrics(),
+            Make::Train(train) => metrics(train.model),
             Make::Retest(retest) => {
                 let (_, train) = self.trained(name, key, scale, retest)?;
-                train.model.metrics()
+                metrics(train.model)
             }
-            Make::Fit(_) => Some(by_fit::METRICS),
+            Make::Fit(_) => by_fit::METRICS,
             Make::Study(study) => by_study::metrics(study.study),
         };
-        let Some(known) = known else { return Ok(()) };
         for (column, cell) in self.table(name)?.cells(row) {
             let metric = cell.metric(column);
             ensure!(
@@ -169,14 +154,6 @@ impl Catalogue {
         }
         Ok(())
     }
-}
-
-/// Why ours cannot be made.
-pub(super) enum Obstacle {
-    /// The table has no recipe, and says why.
-    NoRecipe(String),
-    /// This version of the program lacks the model or the study.
-    NotHere,
 }
 
 #[cfg(test)]

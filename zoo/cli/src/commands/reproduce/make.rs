@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::models::TrainModel;
+use crate::commands::train::ModelName;
 
 /// How much is run for a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,7 +65,7 @@ pub(super) enum Make {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Train {
-    pub(super) model: TrainModel,
+    pub(super) model: ModelName,
     /// A file of `benchmarks/recipes`, without its extension.
     pub(super) recipe: String,
     /// As `--set`.

@@ -7,7 +7,7 @@ mod catalogue;
 mod embedded;
 mod lines;
 mod make;
-mod models;
+mod metrics;
 mod record;
 mod report;
 mod table;
@@ -169,7 +169,7 @@ fn list(catalogue: &Catalogue) -> Result<ExitCode> {
         for scale in Scale::ALL {
             let mut can = 0;
             for key in table.rows.iter().filter_map(|row| row.run.as_deref()) {
-                can += usize::from(catalogue.obstacle(name, key, scale)?.is_none());
+                can += usize::from(catalogue.reason_for_none(name, key, scale)?.is_none());
             }
             row.push(can.to_string());
         }

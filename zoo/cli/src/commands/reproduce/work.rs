@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use deq::devices::DeviceName;
 
 use super::by_train::{Asked, Tools};
-use super::catalogue::{Catalogue, Obstacle};
+use super::catalogue::Catalogue;
 use super::make::{Make, Recipe, Scale};
 use super::record::{Place, Record};
 use super::{by_fit, by_study, by_train};
@@ -62,15 +62,14 @@ impl Work<'_> {
     fn ask(&self, key: &str, seed: u64) -> Result<Option<Asked>> {
         match &self.recipe(key)?.make {
             Make::None { .. } => Ok(None),
-            Make::Train(train) => by_train::ask(train, seed).transpose(),
+            Make::Train(train) => by_train::ask(train, seed).map(Some),
             Make::Retest(retest) => {
                 let trained = self
                     .catalogue
                     .trained(self.table, key, self.scale, retest)?;
-                by_train::ask_again(trained.1, &retest.set, seed).transpose()
+                by_train::ask_again(trained.1, &retest.set, seed).map(Some)
             }
             Make::Fit(fit) => by_fit::ask(fit, seed).map(Some),
-            Make::Study(study) if by_study::metrics(study.study).is_none() => Ok(None),
             Make::Study(study) => by_study::ask(study, self.scale, seed, self.device).map(Some),
         }
     }
@@ -78,8 +77,10 @@ impl Work<'_> {
     /// Says what is to be done, and what it takes, as far as that is known.
     pub(super) fn announce(&self, keys: &[String]) -> Result<()> {
         for key in keys {
-            let obstacle = self.catalogue.obstacle(self.table, key, self.scale)?;
-            if obstacle.is_some() {
+            let none = self
+                .catalogue
+                .reason_for_none(self.table, key, self.scale)?;
+            if none.is_some() {
                 continue;
             }
             let seeds = self.seeds(self.recipe(key)?);
@@ -140,10 +141,7 @@ impl Work<'_> {
         let data_dir = self.tools.data_dir.as_deref();
         let measured = match &self.recipe(key)?.make {
             Make::None { .. } => None,
-            Make::Train(train) => {
-                let made = by_train::make(train, seed, &folder, &self.tools);
-                made.transpose()?.flatten()
-            }
+            Make::Train(train) => by_train::make(train, seed, &folder, &self.tools)?,
             Make::Retest(retest) => {
                 let (of, train) = self
                     .catalogue
@@ -152,7 +150,13 @@ impl Work<'_> {
                     return Ok(false);
                 }
                 let trained = self.folder(&of, seed);
-                by_train::make_again(train, &retest.set, seed, &trained, &self.tools).transpose()?
+                Some(by_train::make_again(
+                    train,
+                    &retest.set,
+                    seed,
+                    &trained,
+                    &self.tools,
+                )?)
             }
             Make::Fit(fit) => by_fit::make(fit, seed, &folder, data_dir, self.device)?,
             Make::Study(study) => {
@@ -177,16 +181,12 @@ impl Work<'_> {
             seeds: self.seeds(recipe),
             trouble: None,
         };
-        match self.catalogue.obstacle(self.table, key, self.scale)? {
-            Some(Obstacle::NoRecipe(reason)) => {
-                state.trouble = Some(format!("no recipe: {reason}"));
-                return Ok(state);
-            }
-            Some(Obstacle::NotHere) => {
-                state.trouble = Some("not available in this version".to_owned());
-                return Ok(state);
-            }
-            None => {}
+        let none = self
+            .catalogue
+            .reason_for_none(self.table, key, self.scale)?;
+        if let Some(reason) = none {
+            state.trouble = Some(format!("no recipe: {reason}"));
+            return Ok(state);
         }
         let mut seed = 0;
         loop {

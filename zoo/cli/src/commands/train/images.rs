@@ -3,8 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use deq_datasets::{DIGITS, DataError, FASHION_CLASSES, Image, LabelledImages, Split};
+use deq_datasets::{
+    Augment, DIGITS, DataError, FASHION_CLASSES, Image, ImageBatch, LabelledImages, Split,
+};
+use deq_train::LearnerError;
 use serde::{Deserialize, Serialize};
+
+use super::Sample;
 
 /// The data of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +52,16 @@ pub(super) enum Name {
     Cifar10Jpeg,
     Cifar100,
     Folder,
+}
+
+/// Random changes of training images.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Augmentation {
+    /// Crops at random from the image with so many black pixels around it.
+    pub(super) crop_padding: usize,
+    /// Mirrors every other image, at random.
+    pub(super) flip: bool,
 }
 
 /// Training and test images.
@@ -155,6 +170,65 @@ impl ImageSource {
             }
         }
     }
+}
+
+impl Augmentation {
+    /// These changes, drawn from `seed`, of images that are standardised like `images`.
+    pub(super) fn of(&self, images: &LabelledImages, seed: u64) -> Augment {
+        Augment {
+            crop_padding: self.crop_padding,
+            flip: self.flip,
+            seed,
+            ..Augment::normalize(images)
+        }
+    }
+}
+
+/// What `measure` makes of the images at these indices, unchanged, in batches of `size` that `make`
+/// brings to their device. One batch at a time is in memory.
+pub(super) fn measured<B, T, E: Into<LearnerError>>(
+    images: &LabelledImages,
+    indices: &[usize],
+    size: usize,
+    augment: &Augment,
+    make: impl Fn(ImageBatch) -> Result<B, E>,
+    measure: impl FnOnce(&mut dyn Iterator<Item = B>) -> Result<T, E>,
+) -> Result<T, LearnerError> {
+    let plain = augment.plain();
+    let batch = |indices: &[usize]| -> Result<B, LearnerError> {
+        make(images.batch(indices, &plain, 0)?).map_err(Into::into)
+    };
+    let mut failure = None;
+    // The first that cannot be made is the last.
+    let mut batches = indices.chunks(size).map_while(|indices| {
+        let made = batch(indices);
+        made.map_err(|error| failure = Some(error)).ok()
+    });
+    let found = measure(&mut batches);
+    match failure {
+        Some(error) => Err(error),
+        None => found.map_err(Into::into),
+    }
+}
+
+/// A picture of a test image with its class and a model's answer.
+pub(super) fn answered(
+    images: &LabelledImages,
+    index: usize,
+    answer: usize,
+) -> Result<Sample, LearnerError> {
+    let name = |class: usize| images.classes().get(class).map_or("?", String::as_str);
+    let (truth, answer) = (name(usize::from(images.labels()[index])), name(answer));
+    Ok(Sample::Picture {
+        title: format!("{truth}, predicted {answer}"),
+        png: picture_of(images, index)?.to_png()?,
+    })
+}
+
+/// So many indices of `count`, from all over, since data may be in the order of their classes.
+pub(super) fn spread(count: usize, wanted: usize) -> Vec<usize> {
+    let wanted = wanted.min(count);
+    (0..wanted).map(|i| i * count / wanted).collect()
 }
 
 /// The image of this number, which must be there, as a picture.

@@ -3,6 +3,7 @@
 //! [`Recipe`] is what a model's settings must offer; [`options::Common::train`] does the rest for
 //! every model.
 
+pub(crate) mod collapse;
 pub(crate) mod ddim;
 pub(crate) mod flow;
 pub(crate) mod fusion;
@@ -15,6 +16,7 @@ pub(crate) mod duration;
 mod host;
 mod images;
 mod metrics;
+mod model;
 mod options;
 mod probe;
 mod recipe;
@@ -31,8 +33,9 @@ pub(crate) use self::data_folder::{data_folder, given};
 pub(crate) use self::host::on_host;
 pub(crate) use self::images::picture_of;
 pub(crate) use self::metrics::{as_json, as_text, number};
+pub(crate) use self::model::{ModelName, Visitor};
 pub(crate) use self::probe::{Layer, POWER_STEPS, Probe, Sample};
-pub(crate) use self::recipe::{Experiment, ModelName, Recipe};
+pub(crate) use self::recipe::{Experiment, Recipe};
 pub(crate) use self::run::{
     Session, boxed, checkpoint, go_on, newest_checkpoint, open_folder, plain, read_run,
 };
@@ -58,6 +61,9 @@ enum Model {
     DeqDdim(Box<self::ddim::Options>),
     /// Fused modalities: built-in correlated ones, ROSMAP, BRCA, files of features.
     DeqFusion(Box<self::fusion::Options>),
+    /// Networks whose features collapse: built-in shapes, Fashion-MNIST, MNIST, CIFAR, folders of
+    /// pictures; all images, or classes of unlike sizes.
+    DeqCollapse(Box<self::collapse::Options>),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -68,5 +74,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Model::DeqFlow(options) => self::flow::run(options),
         Model::DeqDdim(options) => self::ddim::run(options),
         Model::DeqFusion(options) => self::fusion::run(options),
+        Model::DeqCollapse(options) => self::collapse::run(options),
     }
 }

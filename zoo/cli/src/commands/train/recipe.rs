@@ -5,35 +5,10 @@ use burn::tensor::Device;
 use deq::implicit::Eval;
 use deq::prelude::DeqConfig;
 use deq_train::{Learner, LearnerError, Metrics, TrainConfig};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use super::Probe;
-
-/// The models that can be trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ModelName {
-    Ignn,
-    Mdeq,
-    DeqLm,
-    DeqFlow,
-    DeqDdim,
-    DeqFusion,
-}
-
-impl ModelName {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Ignn => "ignn",
-            Self::Mdeq => "mdeq",
-            Self::DeqLm => "deq-lm",
-            Self::DeqFlow => "deq-flow",
-            Self::DeqDdim => "deq-ddim",
-            Self::DeqFusion => "deq-fusion",
-        }
-    }
-}
+use super::{ModelName, Probe};
 
 /// Everything a run depends on besides the device, as `config.toml` holds it. The same recipe gives
 /// the same run.

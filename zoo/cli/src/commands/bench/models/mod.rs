@@ -1,6 +1,7 @@
 //! What the benchmark runs: one file a model. A new model is a file here and its line in
 //! [`MODELS`].
 
+mod collapse;
 mod ddim;
 mod flow;
 mod fusion;
@@ -55,7 +56,7 @@ pub(super) trait Workload {
 }
 
 /// All models, in the order of the tables.
-pub(super) const MODELS: [&dyn BenchModel; 7] = [
+pub(super) const MODELS: [&dyn BenchModel; 8] = [
     &inr::Points,
     &mdeq::Images,
     &ignn::Graphs,
@@ -63,6 +64,7 @@ pub(super) const MODELS: [&dyn BenchModel; 7] = [
     &flow::Frames,
     &ddim::Trajectories,
     &fusion::Views,
+    &collapse::Features,
 ];
 
 /// The learning rate of the updates. They are computed in full, and leave the weights as they are,

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use deq_collapse::{
-    Batch, Center, ClassStatistics, FeatureSample, Loss, Measures, Moments, Network, Tally,
-    measures,
+    Center, ClassStatistics, Evaluation, Evaluator, FeatureSample, Loss, Measures, Moments,
+    Network, measures,
 };
 
 use super::data::Data;
@@ -31,18 +31,18 @@ pub(super) fn measure(
     let features = network.config().features;
     let mut moments = Moments::new(CLASSES, features)?;
     let mut sample = FeatureSample::new(CLASSES, features, setup.pictured)?;
-    let mut train = Pass::new()?;
+    let mut train = Evaluator::new(CLASSES, Loss::CrossEntropy)?;
     for batch in data.batches(&data.train, setup.batch, device) {
         let batch = batch?;
-        let features = train.add(&network, &batch)?;
+        let features = train.add_batch(&network, &batch)?;
         if draw {
             sample.add_batch(features.clone(), batch.labels())?;
         }
         moments.add_batch(features, batch.labels())?;
     }
-    let mut test = Pass::new()?;
+    let mut test = Evaluator::new(CLASSES, Loss::CrossEntropy)?;
     for batch in data.batches(&data.test, setup.batch, device) {
-        test.add(&network, &batch?)?;
+        test.add_batch(&network, &batch?)?;
     }
     let statistics = moments.statistics()?;
     let found = measures(&statistics, &network.head(), CENTER)?;
@@ -52,8 +52,8 @@ pub(super) fn measure(
     };
     let epoch = Epoch {
         epoch,
-        train: train.part(majority)?,
-        test: test.part(majority)?,
+        train: part(train.finish(majority)?),
+        test: part(test.finish(majority)?),
         collapse: collapse(&found, &statistics, majority),
     };
     Ok((epoch, pictures))
@@ -81,45 +81,11 @@ fn minority_cosine(statistics: &ClassStatistics, majority: usize) -> Option<f64>
     finite(mean)
 }
 
-/// One way through a set of images.
-struct Pass {
-    tally: Tally,
-    images: usize,
-    loss: f64,
-    residual: Option<f64>,
-}
-
-impl Pass {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            tally: Tally::new(CLASSES)?,
-            images: 0,
-            loss: 0.0,
-            residual: None,
-        })
-    }
-
-    /// Adds a batch, and returns its features.
-    fn add(&mut self, network: &Network, batch: &Batch) -> Result<Tensor<2>> {
-        let output = network.forward(batch.images.clone())?;
-        let labels = batch.labels();
-        let mean = Loss::CrossEntropy.of(output.logits.clone(), labels)?;
-        self.loss += mean.into_scalar::<f64>() * labels.len() as f64;
-        self.tally.add_batch(&output.logits, labels)?;
-        if let Some(stats) = &output.stats {
-            *self.residual.get_or_insert(0.0) += stats.residuals.iter().sum::<f64>();
-        }
-        self.images += labels.len();
-        Ok(output.features)
-    }
-
-    fn part(&self, majority: usize) -> Result<Part> {
-        let images = self.images as f64;
-        Ok(Part {
-            loss: finite(self.loss / images),
-            accuracy: self.tally.accuracy(majority)?,
-            residual: self.residual.and_then(|sum| finite(sum / images)),
-        })
+fn part(found: Evaluation) -> Part {
+    Part {
+        loss: finite(found.loss),
+        accuracy: found.accuracy,
+        residual: found.residual.and_then(finite),
     }
 }
 

@@ -28,8 +28,9 @@ use deq::devices::DeviceName;
 
 use self::data::Pools;
 pub(crate) use self::one::One;
+pub(crate) use self::picture::cosines_png;
 use self::record::{Kind, Measured, Record, Settings};
-use self::setting::Setting;
+pub(crate) use self::setting::Setting;
 use self::setup::{CLASSES, DataSet, Model, data_sets};
 use super::folder::Folder;
 use super::images::data_dir;

@@ -29,7 +29,7 @@ pub(super) fn draw(
         (rounded(x), rounded(y), label)
     });
     Ok(Some(Pictures {
-        gram: STANDARD.encode(png(&gram.cosines)?),
+        gram: STANDARD.encode(cosines_png(&gram.cosines)?),
         plane: points.collect(),
         explained: plane.explained,
     }))
@@ -40,8 +40,9 @@ fn rounded(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }
 
-/// A matrix of cosines: red above 0, blue below it, white at 0 and where there is none.
-fn png(cosines: &Matrix) -> Result<Vec<u8>> {
+/// The bytes of a PNG file of a matrix of cosines: red above 0, blue below it, white at 0 and where
+/// there is none.
+pub(crate) fn cosines_png(cosines: &Matrix) -> Result<Vec<u8>> {
     let rows = cosines.rows();
     let scale = (SIDE / rows.max(1)).max(1);
     let side = scale * rows;
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn cosines_have_colours() {
         let cosines = Matrix::new(2, 2, vec![1.0, -1.0, f64::NAN, 0.5]).expect("fits");
-        let png = png(&cosines).expect("a picture");
+        let png = cosines_png(&cosines).expect("a picture");
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("gram.png");
         std::fs::write(&path, png).expect("a file");

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// How training images are spread over the classes. The first classes are the largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(super) enum Setting {
+pub(crate) enum Setting {
     /// All alike.
     Balanced,
     /// $K_A$ majority classes, with $R$ times as many images as the others.
@@ -20,7 +20,7 @@ pub(super) enum Setting {
 
 impl Setting {
     /// The classes' sizes, with so many images in each on balanced data, or in the largest.
-    pub(super) fn imbalance(self, balanced: usize, largest: usize) -> Imbalance {
+    pub(crate) fn imbalance(self, balanced: usize, largest: usize) -> Imbalance {
         match self {
             Self::Balanced => Imbalance::Balanced { samples: balanced },
             Self::Step { majority, ratio } => Imbalance::Step {

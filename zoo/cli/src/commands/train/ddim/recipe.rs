@@ -13,8 +13,7 @@ use super::learner::DiffusionLearner;
 use super::preparation::Preparation;
 use super::quality::EvaluationOptions;
 use crate::commands::train::images::{ImageSource, Images, Name};
-use crate::commands::train::recipe::ModelName;
-use crate::commands::train::{Experiment, Recipe};
+use crate::commands::train::{Experiment, ModelName, Recipe};
 
 /// Everything a run of DEQ-DDIM depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

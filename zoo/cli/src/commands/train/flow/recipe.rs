@@ -14,8 +14,7 @@ use super::learner::FlowLearner;
 use super::name::Name;
 use super::pairs::FlowData;
 use super::source::FlowSource;
-use crate::commands::train::recipe::ModelName;
-use crate::commands::train::{Experiment, Recipe};
+use crate::commands::train::{Experiment, ModelName, Recipe};
 
 /// Everything a run of DEQ-Flow depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

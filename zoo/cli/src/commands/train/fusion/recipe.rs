@@ -12,8 +12,7 @@ use super::learner::FusionLearner;
 use super::method::Method;
 use super::sizes;
 use super::source::{FusionSource, Name, of_preset, scaled};
-use crate::commands::train::recipe::ModelName;
-use crate::commands::train::{Experiment, Recipe};
+use crate::commands::train::{Experiment, ModelName, Recipe};
 use crate::zoo::trained_parameters;
 
 /// Everything a run of DEQ fusion depends on.

@@ -11,8 +11,7 @@ use super::learner::GraphLearner;
 use super::parts::Parts;
 use super::source::{GraphSource, Graphs};
 use super::splits::Splits;
-use crate::commands::train::recipe::ModelName;
-use crate::commands::train::{Experiment, Recipe};
+use crate::commands::train::{Experiment, ModelName, Recipe};
 use crate::zoo::ignn_parameters;
 
 /// Everything a run of IGNN depends on.

@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::learner::TextLearner;
 use super::source::{Name, TextSource};
 use super::vocabulary::write_vocabulary;
-use crate::commands::train::recipe::ModelName;
-use crate::commands::train::{Experiment, Recipe};
+use crate::commands::train::{Experiment, ModelName, Recipe};
 
 /// Everything a run of DEQ-LM depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -15,9 +15,9 @@ use rand::RngExt;
 
 use super::loss::batch_loss;
 use super::recipe::MdeqRecipe;
-use crate::commands::train::images::{Images, picture_of};
+use crate::commands::train::images::{Images, answered, measured, spread};
 use crate::commands::train::solves::Solves;
-use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Sample};
+use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe};
 use crate::zoo::trained_parameters;
 
 /// Test images in a probe …
@@ -45,12 +45,7 @@ impl ImageLearner {
             model: recipe.network.init(&device, seed)?,
             optimizer: Optimizer::new(recipe.optimizer.clone())?,
             order: Batches::new(seed, samples, recipe.batch)?,
-            augment: Augment {
-                crop_padding: recipe.augmentation.crop_padding,
-                flip: recipe.augmentation.flip,
-                seed,
-                ..Augment::normalize(&images.train)
-            },
+            augment: recipe.augmentation.of(&images.train, seed),
             images: images.clone(),
             recipe: recipe.clone(),
             device,
@@ -59,23 +54,16 @@ impl ImageLearner {
 
     /// Accuracy and loss on the images from `first` on.
     fn measure(&self, images: &LabelledImages, first: usize) -> Result<Evaluation, LearnerError> {
-        let (size, count) = (self.recipe.evaluation_batch, images.count());
-        let (plain, device) = (self.augment.plain(), self.device.clone().inner());
-        let batch = |start: usize| -> Result<Batch, LearnerError> {
-            let indices: Vec<usize> = (start..count.min(start + size)).collect();
-            Ok(Batch::new(images.batch(&indices, &plain, 0)?, &device)?)
-        };
-        let mut failure = None;
-        // One batch at a time is in memory; the first that cannot be made is the last.
-        let batches = (first..count).step_by(size).map_while(|start| {
-            let made = batch(start);
-            made.map_err(|error| failure = Some(error)).ok()
-        });
-        let found = mdeq::evaluate(&self.model, batches, None);
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(found?),
-        }
+        let indices: Vec<usize> = (first..images.count()).collect();
+        let device = self.device.clone().inner();
+        measured(
+            images,
+            &indices,
+            self.recipe.evaluation_batch,
+            &self.augment,
+            |batch| Batch::new(batch, &device),
+            |batches| mdeq::evaluate(&self.model, batches, None),
+        )
     }
 }
 
@@ -160,9 +148,7 @@ impl Experiment for ImageLearner {
 
     fn probe(&mut self) -> Result<Probe, LearnerError> {
         let (images, device) = (&self.images.test, self.device.clone().inner());
-        let count = images.count().min(PROBED);
-        // From all over the test part, which may be in the order of its classes.
-        let indices: Vec<usize> = (0..count).map(|i| i * images.count() / count).collect();
+        let indices = spread(images.count(), PROBED);
         let batch = images.batch(&indices, &self.augment.plain(), 0)?;
         let batch = Batch::new(batch, &device)?;
         // The power method starts at random, on the device.
@@ -180,21 +166,11 @@ impl Experiment for ImageLearner {
         let map = |(f, injection): &Args, z: Vec<Tensor<4>>| f.forward(z, injection.clone());
         let radii = spectral_radius(&args, map, &state, POWER_STEPS).growth;
         let samples = indices.iter().zip(chosen).take(SHOWN);
-        let samples = samples.map(|(&index, class)| sample(images, index, class as usize));
+        let samples = samples.map(|(&index, class)| answered(images, index, class as usize));
         Ok(Probe {
-            batch: format!("{count} test images"),
+            batch: format!("{} test images", indices.len()),
             layers: vec![Layer { stats, radii }],
             samples: samples.collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// An image with its class and the model's answer.
-fn sample(images: &LabelledImages, index: usize, answer: usize) -> Result<Sample, LearnerError> {
-    let name = |class: usize| images.classes().get(class).map_or("?", String::as_str);
-    let (truth, answer) = (name(usize::from(images.labels()[index])), name(answer));
-    Ok(Sample::Picture {
-        title: format!("{truth}, predicted {answer}"),
-        png: picture_of(images, index)?.to_png()?,
-    })
 }

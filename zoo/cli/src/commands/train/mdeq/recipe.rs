@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::learner::ImageLearner;
 use super::source::{of_preset, source};
-use crate::commands::train::images::{ImageSource, Images};
-use crate::commands::train::recipe::ModelName;
-use crate::commands::train::{Experiment, Recipe};
+use crate::commands::train::images::{Augmentation, ImageSource, Images};
+use crate::commands::train::{Experiment, ModelName, Recipe};
 
 /// Everything a run of MDEQ depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,16 +39,6 @@ pub(crate) struct MdeqRecipe {
     pub(super) jacobian: PenaltySchedule,
     pub(super) optimizer: OptimizerConfig,
     pub(super) train: TrainConfig,
-}
-
-/// Random changes of training images.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Augmentation {
-    /// Crops at random from the image with so many black pixels around it.
-    pub(super) crop_padding: usize,
-    /// Mirrors every other image, at random.
-    pub(super) flip: bool,
 }
 
 fn evaluation_batch() -> usize {
