@@ -17,6 +17,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
@@ -189,6 +190,9 @@ impl DeviceName {
         // GPU runtimes report a missing adapter by panicking on a worker or on first use. The
         // hook is silenced for the probe: its message goes into the error instead.
         let probe = device.clone();
+        // The hook is the whole process's: two probes at once would leave the silent one behind.
+        static PROBING: Mutex<()> = Mutex::new(());
+        let _turn = PROBING.lock().unwrap_or_else(PoisonError::into_inner);
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| ()));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

@@ -1,4 +1,4 @@
-use deq_solvers::{Finish, SolveConfig, SolveError, SolverConfig};
+use deq_solvers::{Finish, SolveConfig, SolveError, SolverConfig, Termination};
 use serde::{Deserialize, Serialize};
 
 use crate::config::rising;
@@ -253,6 +253,22 @@ impl Gradient {
                 fits(
                     forward.solver.builds_inverse_jacobian(),
                     "one that builds the inverse Jacobian that reuse_inverse takes: broyden, or anderson with mixing qr or type_one",
+                )?;
+                // The solver goes on learning from samples that stand still, and what it learns there
+                // pushes out what it knew.
+                let kept = match &forward.solver {
+                    SolverConfig::Broyden(broyden) => broyden.memory,
+                    SolverConfig::Anderson(anderson) => anderson.window,
+                    _ => usize::MAX,
+                };
+                let Termination {
+                    finish, max_iter, ..
+                } = forward.termination;
+                SolveError::require(
+                    finish != Finish::Freeze || kept >= max_iter,
+                    "forward.termination.finish",
+                    "freeze",
+                    "best or final with reuse_inverse, or a memory (a window) of max_iter steps or more, so that samples which are done keep their inverse Jacobian",
                 )?;
                 reuse.validate()
             }

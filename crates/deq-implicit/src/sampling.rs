@@ -1,7 +1,7 @@
 use crate::States;
 
 /// The steps of each slice, for a trajectory of `max_iter` steps: TorchDEQ's `DEQSliced`. An
-/// evenly spaced choice drops the remainder.
+/// evenly spaced choice drops the remainder. A call's cap may end it before the last slices.
 pub(crate) fn slices(states: &States, max_iter: usize) -> Vec<usize> {
     match states {
         States::Count(count) => vec![max_iter / count; *count],
@@ -10,7 +10,7 @@ pub(crate) fn slices(states: &States, max_iter: usize) -> Vec<usize> {
             let starts = [0].into_iter().chain(steps.iter().copied());
             starts
                 .zip(ends)
-                .map(|(start, end)| end.saturating_sub(start))
+                .map(|(start, end)| end.min(max_iter).saturating_sub(start))
                 .collect()
         }
     }
@@ -25,7 +25,10 @@ pub(crate) fn steps(states: &States, max_iter: usize) -> Vec<usize> {
             let gap = max_iter / count;
             (1..=count).map(|k| max_iter - (count - k) * gap).collect()
         }
-        States::At(steps) => steps.iter().copied().chain([max_iter]).collect(),
+        States::At(steps) => {
+            let ends = steps.iter().copied().chain([max_iter]);
+            ends.map(|end| end.min(max_iter)).collect()
+        }
     }
 }
 
@@ -37,6 +40,8 @@ mod tests {
     fn slices_drop_the_remainder() {
         assert_eq!(slices(&States::Count(3), 10), [3, 3, 3]);
         assert_eq!(slices(&States::At(vec![2, 7]), 10), [2, 5, 3]);
+        assert_eq!(slices(&States::At(vec![2, 7]), 5), [2, 3, 0]);
+        assert_eq!(slices(&States::At(vec![2, 7]), 0), [0, 0, 0]);
     }
 
     #[test]
@@ -44,6 +49,7 @@ mod tests {
         assert_eq!(steps(&States::Count(3), 10), [4, 7, 10]);
         assert_eq!(steps(&States::Count(2), 10), [5, 10]);
         assert_eq!(steps(&States::At(vec![2, 7]), 10), [2, 7, 10]);
+        assert_eq!(steps(&States::At(vec![2, 7]), 5), [2, 5, 5]);
         assert_eq!(steps(&States::Count(1), 0), [0]);
     }
 }

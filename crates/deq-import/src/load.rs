@@ -111,7 +111,11 @@ impl ModuleMapper for Loader<'_> {
             data = transpose(&data, expected.as_slice());
         }
         let trained = param.is_require_grad();
-        param.map(|_| Tensor::<D>::from_data(data, &device).set_require_grad(trained))
+        // In the module's number type, whatever the file's.
+        param.map(|old| {
+            let new = Tensor::<D>::from_data(data, (&device, old.dtype()));
+            new.set_require_grad(trained)
+        })
     }
 }
 

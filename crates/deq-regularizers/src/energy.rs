@@ -2,6 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Distribution, Tensor};
 use deq_solvers::State;
 
+use crate::jacobian::carries_gradient;
+
 /// Why the denoising energy has no value.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum EnergyError {
@@ -79,7 +81,8 @@ where
 {
     let shapes = z.shapes();
     let point = z.clone().into_matrix().inner();
-    let tracks = args.devices().iter().any(|device| device.is_autodiff());
+    let plain = S::from_matrix(point.clone(), &shapes);
+    let tracks = carries_gradient(args, &map, &plain);
     let lift = |matrix: Tensor<2>| if tracks { matrix.autodiff() } else { matrix };
     let energies = noises.iter().map(|noise| {
         let noisy = point.clone() + noise.clone().into_matrix().inner();

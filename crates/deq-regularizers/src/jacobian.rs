@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::tensor::{Distribution, Tensor};
+use burn::tensor::{Device, Distribution, Tensor};
 use deq_implicit::vjp;
 use deq_solvers::State;
 
@@ -51,7 +51,7 @@ where
     let point = z.clone().into_matrix().inner();
     let plain = args.valid().materialize();
     let plain_z = S::from_matrix(point.clone(), &shapes);
-    let tracks = args.devices().iter().any(|device| device.is_autodiff());
+    let tracks = carries_gradient(args, &map, &plain_z);
     let scale = 1.0 / (probes.len().max(1) * point.shape().num_elements()) as f64;
     let mut total = point.clone().narrow(0, 0, 1).sum() * 0.0;
     if tracks {
@@ -84,6 +84,18 @@ where
         total = total + value.autodiff() + surrogate.clone() - surrogate.detach();
     }
     total * scale
+}
+
+/// Whether the map's result carries a gradient. Where `args` do not tell, the map is asked: burn takes
+/// a device and its autodiff twin for the same one and lists the first that it meets, so that a
+/// tracked tensor behind a plain one is not seen.
+pub(crate) fn carries_gradient<A, S>(args: &A, map: &impl Fn(&A, S) -> S, z: &S) -> bool
+where
+    A: Module,
+    S: State,
+{
+    args.devices().iter().any(Device::is_autodiff)
+        || map(args, z.clone()).into_matrix().is_autodiff()
 }
 
 /// The whole Jacobian of each sample, `[samples, features, features]`: entry `i, j` is

@@ -15,7 +15,7 @@ pub struct SpectralRadius<S> {
     /// $\rho e^{\pm i \theta}$ it is not the spectral radius: on a rotation by $\theta$ it is
     /// $\rho |\cos \theta|$.
     pub rayleigh: Vec<f64>,
-    /// The last vector, of length one.
+    /// The last vector, of length one; zero where both radii are 0 because the Jacobian is.
     pub vector: S,
 }
 
@@ -28,6 +28,9 @@ pub struct SpectralRadius<S> {
 /// begins and ends does not count. One vector–Jacobian product per
 /// iteration; the error falls with the ratio of the two largest moduli to the power of the
 /// iterations. TorchDEQ takes 100.
+///
+/// # Panics
+/// When `iterations` is 0.
 pub fn spectral_radius<A, S, F>(args: &A, map: F, z: &S, iterations: usize) -> SpectralRadius<S>
 where
     A: Module,
@@ -41,6 +44,9 @@ where
 }
 
 /// [`spectral_radius`] from a vector of one's own.
+///
+/// # Panics
+/// As [`spectral_radius`].
 pub fn spectral_radius_from<A, S, F>(
     args: &A,
     map: F,
@@ -53,6 +59,10 @@ where
     S: State,
     F: Fn(&A, S) -> S,
 {
+    assert!(
+        iterations >= 1,
+        "a spectral radius takes one iteration or more"
+    );
     let shapes = z.shapes();
     let dot = |a: &Tensor<2>, b: &Tensor<2>| (a.clone() * b.clone()).sum_dim(1);
     let mut vector = start.into_matrix();
@@ -60,6 +70,8 @@ where
     let mut logarithm = rayleigh.clone();
     let skipped = iterations / 2;
     let mut weights = 0.0;
+    // Samples whose vector has become zero, as all do under a Jacobian that is zero.
+    let mut vanished = logarithm.clone().not_equal_elem(0.0);
     for iteration in 0..iterations {
         let state = S::from_matrix(vector.clone(), &shapes);
         let next = vjp(args, &map, z, &state).into_matrix();
@@ -73,9 +85,11 @@ where
             logarithm = logarithm.clone() + (newest - logarithm) * (weight / weights);
         }
         rayleigh = (dot(&next, &vector) / before).abs();
-        vector = next / after.sqrt();
+        vanished = after.clone().equal_elem(0.0);
+        vector = next / after.sqrt().mask_fill(vanished.clone(), 1.0);
     }
-    let growth = logarithm.exp();
+    let growth = logarithm.exp().mask_fill(vanished.clone(), 0.0);
+    let rayleigh = rayleigh.mask_fill(vanished, 0.0);
     let read = |column: Tensor<2>| column.into_data().iter::<f64>().collect();
     SpectralRadius {
         growth: read(growth),

@@ -1,4 +1,4 @@
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 
 /// Why a solve could not run. How a solve that ran has ended is a [`Status`](crate::Status).
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -22,6 +22,16 @@ pub enum SolveError {
         expected: Vec<Shape>,
         /// The shapes of the map's result.
         found: Vec<Shape>,
+    },
+    /// The map returned another number type than it was given.
+    #[error(
+        "the map must return the number type it is given: it was given {expected:?} and returned {found:?}"
+    )]
+    TypeChanged {
+        /// The type of the start.
+        expected: DType,
+        /// The type of the map's result.
+        found: DType,
     },
     /// The map's result carries an autodiff association although its argument had none.
     #[error(

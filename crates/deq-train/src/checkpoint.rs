@@ -68,6 +68,8 @@ impl Checkpoints {
                     }
                     return Ok(Some((path, manifest)));
                 }
+                // A file that cannot be read at the moment is not damaged.
+                Err(error @ TrainError::Io { .. }) if !error.is_not_found() => return Err(error),
                 Err(error) => faults.push((step, error.to_string())),
             }
         }

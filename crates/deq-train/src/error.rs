@@ -119,6 +119,14 @@ pub enum TrainError {
     /// The gradient's norm is NaN or infinite, so it cannot be clipped.
     #[error("the gradient's norm is {0}: lower the learning rate, or look at the loss")]
     NonFiniteGradient(f64),
+    /// A weight is NaN or infinite, so no checkpoint is made of it.
+    #[error(
+        "`{name}` holds a number that is not finite: lower the learning rate, clip gradients, or look at the data. The last checkpoint is from before it"
+    )]
+    NonFiniteWeights {
+        /// The tensor.
+        name: String,
+    },
     /// The metric that decides which checkpoint is best was not measured.
     #[error("the evaluation measured no `{name}`, which `best` asks for; it measured: {measured}")]
     NoSuchMetric {
@@ -137,6 +145,13 @@ pub enum TrainError {
         /// Its own error.
         source: LearnerError,
     },
+}
+
+impl TrainError {
+    /// Whether a file or folder is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
 }
 
 fn remedy(error: &std::io::Error) -> &'static str {

@@ -7,12 +7,15 @@ use std::path::Path;
 use crate::TrainError;
 use crate::error::At;
 
-/// Writes a file and waits until it is on disk.
+/// Writes a file beside its place, waits until it is on disk, and moves it there.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    File::create(path)
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    File::create(&new)
         .and_then(|mut file| {
             file.write_all(bytes)?;
-            file.sync_all()
+            file.sync_all()?;
+            fs::rename(&new, path)
         })
         .at("write", path)
 }

@@ -105,9 +105,20 @@ pub fn read_tensors(path: &Path) -> Result<Tensors, TrainError> {
 /// module (`layers.0.weight`).
 ///
 /// # Errors
-/// As [`write_tensors`].
+/// As [`write_tensors`], and [`TrainError::NonFiniteWeights`]: a checkpoint of these would take the
+/// place of one to go on from.
 pub fn save_module<M: Module>(path: &Path, module: &M) -> Result<(), TrainError> {
-    write_tensors(path, &module_tensors(module))
+    let tensors = module_tensors(module);
+    let mut broken = tensors.iter().filter(|(_, data)| !is_finite(data));
+    if let Some((name, _)) = broken.next() {
+        let name = name.clone();
+        return Err(TrainError::NonFiniteWeights { name });
+    }
+    write_tensors(path, &tensors)
+}
+
+fn is_finite(data: &TensorData) -> bool {
+    !data.dtype().is_float() || data.iter::<f64>().all(f64::is_finite)
 }
 
 /// Replaces every parameter and buffer of `module` by those of a file that [`save_module`] wrote.

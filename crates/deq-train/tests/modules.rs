@@ -38,6 +38,31 @@ fn linear_layers_in_either_layout() {
 }
 
 #[test]
+fn weights_that_are_not_finite_do_not_replace_a_file() {
+    for device in &deq_devices::all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("layer");
+        let layer: Linear = LinearConfig::new(3, 5).init(device);
+        save_module(&path, &layer).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut broken = layer.clone();
+            broken.weight = broken.weight.map(|weight| {
+                let at = Tensor::<2>::full([1, 1], value, device);
+                weight.slice_assign([2..3, 4..5], at)
+            });
+            let error = save_module(&path, &broken).unwrap_err().to_string();
+            assert!(
+                error.contains("`weight`") && error.contains("learning rate"),
+                "{error}"
+            );
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
 fn running_statistics_are_saved_up_to_the_last_batch() {
     for device in &deq_devices::all() {
         let device = device.clone().autodiff();

@@ -45,9 +45,10 @@ pub struct ParameterCheck {
 }
 
 impl GradientReport {
-    /// Whether all parameters agree.
+    /// Whether all parameters agree, and there is one.
     pub fn pass(&self) -> bool {
-        self.parameters.iter().all(|parameter| parameter.pass)
+        let mut parameters = self.parameters.iter();
+        !self.parameters.is_empty() && parameters.all(|parameter| parameter.pass)
     }
 }
 
@@ -76,7 +77,8 @@ impl fmt::Display for GradientReport {
 /// structure is tried: its derivative by the gradient against
 /// $(\ell(\theta + h d) - \ell(\theta - h d)) / 2h$. That needs no second derivative and two solves
 /// per parameter. Solve the layer tightly, since differences see the solver's error. Parameters that
-/// require no gradient are passed over.
+/// require no gradient are passed over, and so are plain tensors in `args`: wrap them with
+/// [`input`](deq_implicit::input).
 ///
 /// An approximate gradient (Jacobian-free, phantom, …) is reported as off where it is: that is
 /// what the check is for.

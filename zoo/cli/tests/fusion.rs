@@ -109,7 +109,14 @@ fn other_ways_to_join_modalities_are_trained_by_the_same_recipe() {
     assert!(stderr(&deq_zoo(&arguments).code(2)).contains("explicit"));
 
     std::fs::remove_dir_all(&run).expect("removed");
-    let run = trained(dir.path(), "--fusion weight-tied --steps 3");
+    let other = "--fusion weight-tied --set network.fusion.jacobian_weight=1";
+    let options = format!("{} {other}", fusion(dir.path()));
+    refused(&options, &run, &["jacobian_weight", "steps"]);
+    let run = trained(
+        dir.path(),
+        "--fusion weight-tied --steps 3 --set network.fusion.steps=3",
+    );
+    assert!(read(&run.join("config.toml")).contains("steps = 3\n"));
     let swept = eval(&run, "--max-iter 1,3");
     let loss = |row: usize| swept["results"][row]["test_loss"].as_f64();
     assert_ne!(loss(0), loss(1));

@@ -77,6 +77,8 @@ pub struct LayerConfig {
     pub groups: usize,
     /// Groups of the group norm of the fusion state; they divide the features.
     pub fusion_groups: usize,
+    /// The end of the fusion state's block.
+    pub fusion_order: FusionOrder,
     /// What enters the fusion state.
     pub injection: Injection,
     /// Dropout of the gates, in [0, 1). The masks stay the same during a solve; the reference
@@ -84,6 +86,18 @@ pub struct LayerConfig {
     pub gate_dropout: f64,
     /// Dropout of the purified features, in [0, 1), likewise.
     pub fuse_dropout: f64,
+}
+
+/// How the block of the fusion state ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FusionOrder {
+    /// $\mathrm{GN}(\mathrm{ReLU}(\cdot))$, as in the reference's layer and its programs for BRCA
+    /// and CMU-MOSI.
+    #[default]
+    ReluNorm,
+    /// $\mathrm{ReLU}(\mathrm{GN}(\cdot))$, as in its program for MM-IMDB.
+    NormRelu,
 }
 
 /// What enters the fusion state.
@@ -209,6 +223,7 @@ impl Default for LayerConfig {
         Self {
             groups: 4,
             fusion_groups: 4,
+            fusion_order: FusionOrder::ReluNorm,
             injection: Injection::Weighted,
             gate_dropout: 0.0,
             fuse_dropout: 0.0,

@@ -30,7 +30,7 @@ pub struct Evaluation {
     pub f1_binary: Option<f64>,
     /// Two classes: the area under the ROC curve of class 1's probability.
     pub auc: Option<f64>,
-    /// Numbers: the share whose sign, not negative or negative, is right.
+    /// Numbers: the share whose sign, positive or not, is right.
     pub accuracy_2: Option<f64>,
     /// Numbers: the share that is right after rounding and clamping to -3 … 3.
     pub accuracy_7: Option<f64>,
@@ -167,7 +167,7 @@ impl Seen {
         }
         if !self.values.is_empty() {
             let sign = |values: &[f64]| -> Vec<usize> {
-                values.iter().map(|&v| usize::from(v >= 0.0)).collect()
+                values.iter().map(|&v| usize::from(v > 0.0)).collect()
             };
             let (predicted, truth) = (sign(&self.numbers), sign(&self.values));
             found.accuracy_2 = Some(metrics::accuracy(&predicted, &truth));

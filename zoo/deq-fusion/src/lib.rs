@@ -73,8 +73,8 @@ mod task;
 pub use baselines::{Concatenation, LowRankFusion, TensorFusion, WeightedSum};
 pub use batch::Batch;
 pub use config::{
-    EquilibriumConfig, FusionConfig, FusionMethod, Injection, LayerConfig, SolveMethod,
-    WeightTiedConfig,
+    EquilibriumConfig, FusionConfig, FusionMethod, FusionOrder, Injection, LayerConfig,
+    SolveMethod, WeightTiedConfig,
 };
 pub use contribution::{
     Contribution, Contributions, GateStatistics, ablation, contributions, gate_statistics,

@@ -72,10 +72,10 @@ enum StopName {
     Rel,
 }
 
-/// The default tolerance of the reference's solver beside the layer …
-const LAYER_EPS: f64 = 1e-3;
-/// … and of its copy beside the BRCA program.
-const BRCA_EPS: f64 = 1e-5;
+/// The default tolerance of the reference's solvers …
+const EPS: f64 = 1e-3;
+/// … but of the copy of its Anderson beside the BRCA program.
+const BRCA_ANDERSON_EPS: f64 = 1e-5;
 
 /// Builds the fixture's layer or network from its configuration, and computes its first evaluation,
 /// its solve, its fixed point, its outputs, losses and gradients.
@@ -122,7 +122,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn layer(&self, dim: usize, modalities: usize, trace: usize) -> Result<Results, FixtureError> {
-        let config = self.solver.equilibrium(Injection::Weighted, LAYER_EPS);
+        let config = self.solver.equilibrium(Injection::Weighted, EPS);
         let weights = self.fixture.weights();
         let layer = DeqFusion::equilibrium(modalities, dim, &config, &self.device, 0);
         let layer = load(layer.map_err(FixtureError::replay)?, &weights);
@@ -170,6 +170,10 @@ impl Case<'_> {
                 )));
             }
         };
+        let eps = match self.solver.solver {
+            SolverName::Anderson => BRCA_ANDERSON_EPS,
+            SolverName::Broyden => EPS,
+        };
         Ok(MmDynamicsConfig {
             views: in_dims,
             hidden,
@@ -177,7 +181,7 @@ impl Case<'_> {
             head_layers: hidden_dims.len().saturating_sub(2),
             classes,
             dropout: 0.0,
-            fusion: FusionMethod::Equilibrium(self.solver.equilibrium(Injection::Sum, BRCA_EPS)),
+            fusion: FusionMethod::Equilibrium(self.solver.equilibrium(Injection::Sum, eps)),
         })
     }
 

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use crate::config::{EquilibriumConfig, FusionMethod, Injection, LayerConfig, SolveMethod};
+use crate::config::{
+    EquilibriumConfig, FusionMethod, FusionOrder, Injection, LayerConfig, SolveMethod,
+};
 use crate::{
     BatchMode, BatchStop, BatchWideConfig, MmDynamicsConfig, MultiLabelConfig, NetworkConfig,
     SequenceConfig,
@@ -68,14 +70,20 @@ impl Preset {
         match self {
             Self::Brca => omics(vec![1000, 1000, 503], 500, 5),
             Self::Rosmap => omics(vec![200, 200, 200], 300, 2),
-            Self::MmImdb => NetworkConfig::MultiLabel(MultiLabelConfig {
-                views: vec![300, 4096],
-                hidden: vec![512, 1024],
-                features: 512,
-                labels: 23,
-                dropout: 0.3,
-                fusion: reference(LayerConfig::default(), 1e-3, 0.1),
-            }),
+            Self::MmImdb => {
+                let layer = LayerConfig {
+                    fusion_order: FusionOrder::NormRelu,
+                    ..LayerConfig::default()
+                };
+                NetworkConfig::MultiLabel(MultiLabelConfig {
+                    views: vec![300, 4096],
+                    hidden: vec![512, 1024],
+                    features: 512,
+                    labels: 23,
+                    dropout: 0.3,
+                    fusion: reference(layer, 1e-3, 0.1),
+                })
+            }
             Self::CmuMosi => {
                 let layer = LayerConfig {
                     groups: 5,

@@ -6,7 +6,7 @@ use deq_implicit::{
     Adjoint, CallOptions, Core, DeqConfig, Gradient, Neumann, OnFailure, ReuseInverse, SolveError,
     States,
 };
-use deq_solvers::{AndersonConfig, Mixing, SolveConfig, SolverConfig};
+use deq_solvers::{AndersonConfig, Finish, Mixing, SolveConfig, SolverConfig};
 
 type Matrix = Tensor<2>;
 type Args = (Matrix, Matrix);
@@ -197,6 +197,22 @@ fn the_reused_inverse_gives_its_row_and_refines_towards_the_exact_gradient() {
             let ratio = errors[11] / (errors[1] * RHO.powi(10));
             assert!((ratio - 1.0).abs() < 0.05, "{solver:?}: {errors:?}");
         }
+    }
+}
+
+#[test]
+fn samples_that_are_done_keep_their_inverse() {
+    let config = |finish, max_iter| {
+        let mut config = reuse(SolverConfig::broyden(), None, 0).with_max_iter(max_iter);
+        config.forward.termination.finish = finish;
+        config
+    };
+    // Broyden's method keeps 40 updates.
+    assert!(config(Finish::Freeze, 40).init().is_ok());
+    assert!(config(Finish::Best, 41).init().is_ok());
+    let error = config(Finish::Freeze, 41).init().err().expect("refused");
+    for words in ["finish", "freeze", "best or final", "memory"] {
+        assert!(error.to_string().contains(words), "{error}");
     }
 }
 

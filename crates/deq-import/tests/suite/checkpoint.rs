@@ -92,8 +92,14 @@ fn a_module_converts_what_it_loads() {
         .into_iter()
         .filter(|(name, _)| parts.contains(&name.as_str()))
         .collect();
-    for device in deq_devices::all() {
-        let zeros = |device: &Device| Param::from_tensor(Tensor::<1>::zeros([3], device));
+    for (device, dtype) in deq_devices::all().into_iter().flat_map(|device| {
+        let types = [DType::F32, DType::F64].into_iter();
+        let types = types.filter(|&dtype| device.supports_dtype(dtype));
+        types
+            .map(|dtype| (device.clone(), dtype))
+            .collect::<Vec<_>>()
+    }) {
+        let zeros = |device: &Device| Param::from_tensor(Tensor::<1>::zeros([3], (device, dtype)));
         let numbers = Numbers {
             half: zeros(&device),
             bfloat: zeros(&device),
@@ -102,7 +108,7 @@ fn a_module_converts_what_it_loads() {
         let numbers = load(numbers, &dict).expect("fits");
         let of = |param: &Param<Tensor<1>>| -> Vec<f64> {
             let data = param.val().into_data();
-            assert_eq!(data.dtype(), DType::F32);
+            assert_eq!(data.dtype(), dtype);
             data.iter::<f64>().collect()
         };
         assert_eq!(of(&numbers.half), [0.5, -2.5, 1024.0]);

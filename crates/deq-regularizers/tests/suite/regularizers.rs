@@ -6,7 +6,8 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use deq_parity::compare_folder;
 use deq_regularizers::{
-    Correction, CorrectionError, dense_jacobian, jacobian_penalty, parity, spectral_radius,
+    Correction, CorrectionError, denoising_energy, dense_jacobian, jacobian_penalty, parity,
+    spectral_radius,
 };
 
 type Matrix = Tensor<2>;
@@ -56,6 +57,35 @@ fn the_penalty_estimates_the_frobenius_norm() {
             "{mean} ± {error}, exactly {exact}"
         );
         assert!(error < 0.03 * exact);
+    }
+}
+
+#[test]
+fn the_penalty_has_a_gradient_whichever_argument_is_tracked() {
+    for device in deq_devices::all() {
+        let z = Matrix::from_floats([[0.2, -0.5, 0.9], [1.0, 0.3, -0.2]], &device);
+        let map = |(x, w): &(Matrix, Matrix), z: Matrix| (z.matmul(w.clone()) + x.clone()).tanh();
+        let w = weight(&device.clone().autodiff()).require_grad();
+        // A plain tensor in front hides the tracked one in burn's list of devices.
+        for x in [z.clone(), z.clone().autodiff()] {
+            let penalty = jacobian_penalty(&(x.clone(), w.clone()), map, &z, 1);
+            let gradient = w.grad(&penalty.backward()).expect("a gradient");
+            let size: f64 = gradient.abs().sum().into_scalar();
+            assert!(size > 1e-3, "{size}");
+            let energy = denoising_energy(&(x, w.clone()), map, &z, 0.1, 1).expect("one noise");
+            assert!(w.grad(&energy.backward()).is_some());
+        }
+    }
+}
+
+#[test]
+fn a_map_that_ignores_its_state_has_the_spectral_radius_zero() {
+    for device in deq_devices::all() {
+        let z = Matrix::zeros([3, 2], &device);
+        for iterations in [1, 2, 9] {
+            let found = spectral_radius(&z, |w: &Matrix, z| z * 0.0 + w.clone(), &z, iterations);
+            assert_eq!((found.growth, found.rayleigh), (vec![0.0; 3], vec![0.0; 3]));
+        }
     }
 }
 

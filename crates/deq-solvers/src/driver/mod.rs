@@ -68,7 +68,8 @@ pub fn drive<S: State>(
     termination.validate()?;
     start.samples()?;
     let shapes = start.shapes();
-    let mut on_matrices = |point| {
+    let mut on_matrices = |point: Tensor<2>| {
+        let expected = point.dtype();
         let image = map(S::from_matrix(point, &shapes));
         let found = image.shapes();
         if found != shapes {
@@ -80,6 +81,10 @@ pub fn drive<S: State>(
         let image = image.into_matrix();
         if image.is_autodiff() {
             return Err(SolveError::CapturedAutodiff);
+        }
+        if image.dtype() != expected {
+            let found = image.dtype();
+            return Err(SolveError::TypeChanged { expected, found });
         }
         Ok(image)
     };

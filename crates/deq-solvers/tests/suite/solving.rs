@@ -1,6 +1,6 @@
 //! What the driver promises, for every solver and on every device of the build.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Tensor};
 use deq_solvers::{
     DriveOptions, Finish, Norm, Solution, SolveConfig, SolveError, SolverConfig, State, Status,
     StopMode,
@@ -131,6 +131,10 @@ fn impossible_starts_and_maps_are_refused() {
         let start = Matrix::zeros([2, 3], &device);
         let changed = config.solve(|z: Matrix| z.transpose(), start.clone());
         assert!(matches!(changed, Err(SolveError::ShapeChanged { .. })));
+        if device.supports_dtype(DType::F64) {
+            let cast = config.solve(|z: Matrix| z.cast(FloatDType::F64), start.clone());
+            assert!(matches!(cast, Err(SolveError::TypeChanged { .. })));
+        }
 
         let captured = Matrix::ones([2, 3], &device.clone().autodiff()).require_grad();
         let error = config

@@ -47,3 +47,19 @@ fn the_implicit_gradient_passes_and_a_crude_one_does_not() {
         assert!(crude.to_string().contains("OFF hidden.weight"), "{crude}");
     }
 }
+
+#[test]
+fn a_check_of_nothing_does_not_pass() {
+    for device in deq_devices::all() {
+        let device = device.autodiff();
+        let deq = DeqConfig::default().with_gradient(Gradient::JacobianFree);
+        let deq = deq.init().expect("a valid layer");
+        let z = Tensor::<2>::zeros([2, 3], &device);
+        // A plain tensor is no parameter, though it carries a gradient.
+        let x = Tensor::<2>::ones([2, 3], &device).require_grad();
+        let map = |x: &Tensor<2>, z: Tensor<2>| z * 0.5 + x.clone();
+        let check = |x: Tensor<2>| check_gradients(&deq, &x, &z, map, GradientCheck::default());
+        let report = check(x).expect("a valid solve");
+        assert!(report.parameters.is_empty() && !report.pass());
+    }
+}

@@ -18,12 +18,14 @@ const CERTIFIED: f64 = 1e-6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Its value is the closed form's to [`MINIMUM`]; without a closed form, it has the
-    /// [certificate](Ufm::certificate).
+    /// Its value is the closed form's to [`MINIMUM`], or, without a closed form, it has the
+    /// [certificate](Ufm::certificate); and it is no strict saddle.
     GlobalMinimum,
     /// Its Hessian has an eigenvalue below −[`SADDLE`].
     StrictSaddle,
-    /// Neither. The theorems of arXiv 2407.10702 say that there is none.
+    /// Neither is shown. With $d \ge K$ there is none (arXiv 2407.10702). With fewer features, and
+    /// without a closed form, a global minimum may be among these: the certificate is sufficient,
+    /// and necessary only where $d$ does not bind.
     Neither,
     /// The search ended at a point that is not critical.
     NotReached,
@@ -137,10 +139,10 @@ fn classify(
         None => certificate <= 1.0 + CERTIFIED,
     };
     found.smallest_eigenvalue = Some(lowest);
-    found.kind = if is_minimum {
-        Kind::GlobalMinimum
-    } else if lowest < -SADDLE {
+    found.kind = if lowest < -SADDLE {
         Kind::StrictSaddle
+    } else if is_minimum {
+        Kind::GlobalMinimum
     } else {
         Kind::Neither
     };

@@ -9,6 +9,7 @@ use deq_kernels::{matmul, relu};
 
 use super::norm::{NormTrace, group_norm};
 use crate::init::Init;
+use crate::{FusionOrder, LayerConfig};
 
 /// The block of one modality:
 /// $u = \mathrm{ReLU}(\mathrm{GN}_1(W_1 z + b_1))$,
@@ -29,7 +30,8 @@ pub struct ResidualBlock {
 
 /// The block of the fusion state:
 /// $\alpha_i = W_g (z'_i + z) + b_g$,
-/// $z' = \mathrm{GN}(\mathrm{ReLU}(W_f \sum_i \alpha_i \odot z + b_f + x))$.
+/// $z' = \mathrm{GN}(\mathrm{ReLU}(W_f \sum_i \alpha_i \odot z + b_f + x))$, or
+/// $z' = \mathrm{ReLU}(\mathrm{GN}(\dots))$ ([`FusionOrder`]).
 #[derive(Module, Debug)]
 pub struct FusionBlock {
     /// $W_g$, $b_g$, shared by all modalities.
@@ -38,6 +40,9 @@ pub struct FusionBlock {
     pub fuse: Linear,
     /// $\mathrm{GN}$.
     pub gn3: GroupNorm,
+    /// Whether the rectifier comes in front of $\mathrm{GN}$ or behind it.
+    #[module(skip)]
+    pub order: FusionOrder,
 }
 
 /// A block of the map, numbered as in the reference: the modalities, then the fusion.
@@ -79,8 +84,9 @@ pub(super) struct FusionTrace {
     /// $\sum_i \alpha_i$, masked.
     gates: Tensor<2>,
     /// Before the rectifier.
-    sum: Tensor<2>,
+    hidden: Tensor<2>,
     norm: NormTrace,
+    order: FusionOrder,
 }
 
 impl ResidualBlock {
@@ -126,11 +132,12 @@ impl ResidualBlock {
 }
 
 impl FusionBlock {
-    pub(super) fn new(features: usize, groups: usize, init: &mut Init<'_>) -> Self {
+    pub(super) fn new(features: usize, config: &LayerConfig, init: &mut Init<'_>) -> Self {
         Self {
             gate: init.linear(features, features),
             fuse: init.linear(features, features),
-            gn3: init.group_norm(groups, features),
+            gn3: init.group_norm(config.fusion_groups, features),
+            order: config.fusion_order,
         }
     }
 
@@ -155,12 +162,19 @@ impl FusionBlock {
         let gates = gates.expect("there is at least one modality");
         let purified = linear(&self.fuse, z.clone() * gates.clone(), None);
         let sum = masked(purified, masks.fuse) + x;
-        let (_, norm) = group_norm(&self.gn3, relu(sum.clone()), positions);
+        let (hidden, norm) = match self.order {
+            FusionOrder::ReluNorm => {
+                let (_, norm) = group_norm(&self.gn3, relu(sum.clone()), positions);
+                (sum, norm)
+            }
+            FusionOrder::NormRelu => group_norm(&self.gn3, sum, positions),
+        };
         FusionTrace {
             z,
             gates,
-            sum,
+            hidden,
             norm,
+            order: self.order,
         }
     }
 
@@ -171,7 +185,11 @@ impl FusionBlock {
         cotangent: Tensor<2>,
         masks: Masks<'_>,
     ) -> (Tensor<2>, Vec<Tensor<2>>) {
-        let of_sum = where_positive(&trace.sum, trace.norm.transposed(cotangent));
+        let rectified = |cotangent| where_positive(&trace.hidden, cotangent);
+        let of_sum = match trace.order {
+            FusionOrder::ReluNorm => rectified(trace.norm.transposed(cotangent)),
+            FusionOrder::NormRelu => trace.norm.transposed(rectified(cotangent)),
+        };
         let of_purified = back(&self.fuse, masked(of_sum, masks.fuse));
         let of_gate = of_purified.clone() * trace.z.clone();
         let mut of_z = of_purified * trace.gates.clone();

@@ -31,7 +31,7 @@ impl FusionMap {
             let block = ResidualBlock::new(features, config.groups, init);
             branches.push(Branch::Modality(block));
         }
-        let fusion = FusionBlock::new(features, config.fusion_groups, init);
+        let fusion = FusionBlock::new(features, config, init);
         branches.push(Branch::Fusion(fusion));
         Self { branches }
     }

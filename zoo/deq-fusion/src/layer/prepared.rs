@@ -4,9 +4,10 @@ use burn::module::Param;
 use burn::nn::GroupNorm;
 use burn::tensor::Tensor;
 use deq_kernels::layers::{group_norm, group_norm_add_relu, group_norm_relu};
-use deq_kernels::{Activation, PackedLinear, add_activation};
+use deq_kernels::{Activation, PackedLinear, add, add_activation};
 
 use super::block::{FusionBlock, Masks, ResidualBlock, masked};
+use crate::FusionOrder;
 
 /// A [`ResidualBlock`] under one injection.
 pub(super) struct PreparedResidual {
@@ -24,6 +25,7 @@ pub(super) struct PreparedFusion {
     gate: PackedLinear,
     fuse: PackedLinear,
     gn3: PreparedNorm,
+    order: FusionOrder,
     gate_masks: Vec<Option<Tensor<2>>>,
     fuse_mask: Option<Tensor<2>>,
     injection: Tensor<2>,
@@ -77,6 +79,7 @@ impl PreparedFusion {
                 norm: block.gn3.clone(),
                 positions,
             },
+            order: block.order,
             gate_masks: masks.gates.to_vec(),
             fuse_mask: masks.fuse.cloned(),
             injection: x,
@@ -92,8 +95,14 @@ impl PreparedFusion {
         let gates = gates.reduce(|sum, gate| sum + gate);
         let gates = gates.expect("there is at least one modality");
         let purified = masked(self.fuse.forward(z * gates, None), self.fuse_mask.as_ref());
-        let sum = add_activation(purified, self.injection.clone(), Activation::Relu);
-        self.gn3.forward(sum)
+        let x = self.injection.clone();
+        match self.order {
+            FusionOrder::ReluNorm => {
+                let sum = add_activation(purified, x, Activation::Relu);
+                self.gn3.forward(sum)
+            }
+            FusionOrder::NormRelu => self.gn3.relu(add(purified, x)),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use deq::implicit::{check_prepared, vjp, with_prepare};
 use deq::regularizers::dense_jacobian;
 use deq::solvers::StepEvent;
 use deq_fusion::{
-    Arguments, Branch, Call, DeqFusion, EquilibriumConfig, FusionState, LayerConfig, SolveMethod,
+    Arguments, Branch, Call, DeqFusion, EquilibriumConfig, FusionOrder, FusionState, LayerConfig,
+    SolveMethod,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -49,18 +50,39 @@ fn map(layer: &DeqFusion, x: &[Tensor<3>], z: &[Tensor<3>]) -> FusionState {
                     .reduce(|sum, part| sum + part)
                     .expect("modalities");
                 let fused = block.fuse.forward(purified) + x_fuse.clone().expect("modalities");
-                norm(&block.gn3, relu(fused))
+                match block.order {
+                    FusionOrder::ReluNorm => norm(&block.gn3, relu(fused)),
+                    FusionOrder::NormRelu => relu(norm(&block.gn3, fused)),
+                }
             }
         });
     }
     state
 }
 
+/// With the norm of the fusion state in front of the rectifier.
+fn norm_first(config: EquilibriumConfig) -> EquilibriumConfig {
+    EquilibriumConfig {
+        layer: LayerConfig {
+            fusion_order: FusionOrder::NormRelu,
+            ..config.layer
+        },
+        ..config
+    }
+}
+
+/// Each of these on each device.
+fn on_all_devices<T>(cases: &[T]) -> impl Iterator<Item = (Device, &T)> {
+    let devices = deq::devices::all().into_iter();
+    devices.flat_map(move |device| cases.iter().map(move |case| (device.clone(), case)))
+}
+
 #[test]
 fn the_map_is_the_papers() {
-    for device in deq::devices::all() {
+    let configs = [exact(), norm_first(exact())];
+    for (device, config) in on_all_devices(&configs) {
         let shape = [2, 3, WIDTH];
-        let layer = DeqFusion::equilibrium(3, WIDTH, &exact(), &device, 4).expect("a valid layer");
+        let layer = DeqFusion::equilibrium(3, WIDTH, config, &device, 4).expect("a valid layer");
         let x = states(20, 3, shape, &device);
         let call = Call {
             max_iter: Some(1),
@@ -138,7 +160,13 @@ fn dropping() -> EquilibriumConfig {
 #[test]
 fn the_prepared_map_is_the_map() {
     for device in deq::devices::all() {
-        for (config, positions) in [(exact(), 1), (exact(), 3), (dropping(), 1), (dropping(), 3)] {
+        for (config, positions) in [
+            (exact(), 1),
+            (exact(), 3),
+            (norm_first(exact()), 3),
+            (dropping(), 1),
+            (dropping(), 3),
+        ] {
             let shape = [2, positions, WIDTH];
             let layer = DeqFusion::equilibrium(3, WIDTH, &config, &device, 1);
             let layer = layer.expect("a valid layer");
@@ -175,10 +203,10 @@ fn the_prepared_map_is_the_map() {
 
 #[test]
 fn products_with_the_jacobian_are_autodiffs() {
-    let config = dropping();
-    for device in deq::devices::all() {
+    let configs = [dropping(), norm_first(dropping())];
+    for (device, config) in on_all_devices(&configs) {
         let shape = [2, 3, WIDTH];
-        let layer = DeqFusion::equilibrium(3, WIDTH, &config, &device, 1).expect("a valid layer");
+        let layer = DeqFusion::equilibrium(3, WIDTH, config, &device, 1).expect("a valid layer");
         let mut rng = StdRng::seed_from_u64(3);
         let call = Call {
             rng: Some(&mut rng),

@@ -49,7 +49,7 @@ fn preset(name: &str) -> Result<Preset, String> {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let recipe = match options.common.read::<FusionRecipe>()? {
+    let mut recipe = match options.common.read::<FusionRecipe>()? {
         Some(recipe) => recipe,
         None => {
             let has_data_folder = options.common.has_data_folder();
@@ -66,10 +66,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             FusionRecipe::new(preset, data)
         }
     };
-    options.common.train(recipe, |recipe| {
-        if let Some(method) = options.fusion {
-            recipe.join_by(method);
-        }
-        Ok(())
-    })
+    // In front of the settings, which are those of this way.
+    if let Some(method) = options.fusion {
+        recipe.join_by(method);
+    }
+    options.common.train(recipe, |_| Ok(()))
 }

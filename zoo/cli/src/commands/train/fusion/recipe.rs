@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use deq::prelude::DeqConfig;
 use deq_datasets::multimodal::{MultimodalData, MultimodalSplit};
@@ -57,7 +57,17 @@ struct Settings {
     steps: u64,
     evaluate_every: u64,
     schedule: Schedule,
-    patience: Option<u64>,
+    best: BestBy,
+}
+
+/// The best evaluation, and after how many worse ones a run ends.
+fn best_by(metric: &str, mode: Mode, patience: Option<u64>) -> BestBy {
+    BestBy {
+        metric: metric.to_owned(),
+        mode,
+        min_delta: 0.0,
+        patience,
+    }
 }
 
 impl Settings {
@@ -65,6 +75,7 @@ impl Settings {
     /// CMU-MOSI: as suits features of a BERT that is not trained along. Built-in data: as suits a
     /// CPU.
     fn of(preset: Preset) -> Self {
+        let lowest_loss = |patience| best_by("validation_loss", Mode::Min, patience);
         let adam = |weight_decay| Update::Adam {
             betas: [0.9, 0.999],
             epsilon: 1e-8,
@@ -89,7 +100,7 @@ impl Settings {
                     .take_while(|&at| at < steps)
                     .collect(),
             },
-            patience: None,
+            best: lowest_loss(None),
         };
         match preset {
             Preset::Brca => omics(2_500),
@@ -98,10 +109,10 @@ impl Settings {
                 batch: Some(256),
                 update: adamw,
                 clip: None,
-                steps: 100 * (MM_IMDB / 256),
+                steps: 1000 * (MM_IMDB / 256),
                 evaluate_every: MM_IMDB / 256,
                 schedule: Schedule::Constant { rate: 1e-3 },
-                patience: Some(7),
+                best: best_by("validation_macro_f1", Mode::Max, Some(6)),
             },
             Preset::CmuMosi => Self {
                 batch: Some(24),
@@ -110,7 +121,7 @@ impl Settings {
                 steps: 30 * (CMU_MOSI / 24),
                 evaluate_every: CMU_MOSI / 24,
                 schedule: Schedule::Constant { rate: 1e-3 },
-                patience: Some(7),
+                best: lowest_loss(Some(7)),
             },
             Preset::Tiny => Self {
                 batch: Some(32),
@@ -119,7 +130,7 @@ impl Settings {
                 steps: 200,
                 evaluate_every: 20,
                 schedule: Schedule::Constant { rate: 2e-3 },
-                patience: None,
+                best: lowest_loss(None),
             },
         }
     }
@@ -154,12 +165,7 @@ impl FusionRecipe {
             train: TrainConfig {
                 steps: settings.steps,
                 evaluate_every: Some(settings.evaluate_every),
-                best: Some(BestBy {
-                    metric: "validation_loss".to_owned(),
-                    mode: Mode::Min,
-                    min_delta: 0.0,
-                    patience: settings.patience,
-                }),
+                best: Some(settings.best),
                 schedule: settings.schedule,
                 ..TrainConfig::default()
             },
@@ -241,6 +247,18 @@ impl FusionRecipe {
             "max_iter is for fusion in steps, and `{}` has none: remove it",
             self.network.fusion().name()
         );
+        let is_batch_wide = matches!(
+            self.network.fusion(),
+            FusionMethod::Equilibrium(EquilibriumConfig {
+                solve: SolveMethod::BatchWide(_),
+                ..
+            })
+        );
+        if let (true, Some(cap @ ..3)) = (is_batch_wide, self.max_iter) {
+            bail!(
+                "at most {cap} steps are asked for, but a solve by norms over the batch starts with three: ask for 3 or more"
+            );
+        }
         self.optimizer.validate()?;
         Ok(())
     }
