@@ -75,6 +75,11 @@ impl Default for Reversible {
 
 /// The adjoint solve of [`Gradient::Implicit`]: by default Picard, 40 steps, absolute tolerance
 /// 1e-6 (TorchDEQ's `b_solver`, `b_max_iter`, `b_tol`, `b_stop_mode`).
+///
+/// The residual is that of $u = g + J^\top u$, in the units of the loss gradient $g$. A sample whose
+/// $g$ is no longer than an absolute tolerance is done before its first step, with $u = g$, or
+/// $u = 0$ with a solver that returns its point. Where a loss is scaled down, or averaged over a
+/// large batch, take [`StopMode::Relative`](deq_solvers::StopMode) or a smaller tolerance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adjoint {

@@ -24,8 +24,9 @@
 //! Stability of Numerical Algorithms*, 2002, section 3.5), and so are convolutions and sparse
 //! products. The factor 2 is for processors without fused multiply-add.
 //!
-//! Sums run in 32 interleaved lanes that are then added pairwise, whatever the processor's vectors
-//! hold, so their order is the same everywhere. In norms and the gradient of softmax a product is
+//! Sums within a row run in 32 interleaved lanes that are then added pairwise, whatever the
+//! processor's vectors hold; sums over rows, samples and channels run in their order, in parts of a
+//! fixed size. So the order is the same everywhere. In norms and the gradient of softmax a product is
 //! added with one rounding where the processor can.
 //!
 //! # Sources

@@ -13,7 +13,8 @@ use super::simd::{Arithmetic, SumKernel, vectorised_sums};
 ///
 /// $$y_i = \frac{e^{x_i - \max_j x_j}}{\sum_k e^{x_k - \max_j x_j}}.$$
 ///
-/// Exponentials that would be no normal numbers are 0. NaN or $\infty$ in a row, or $-\infty$
+/// Exponentials below $e^{-87}$ ($e^{-708}$ in `f64`) are 0, as nearly all are that would be no normal
+/// numbers. NaN or $\infty$ in a row, or $-\infty$
 /// alone, makes the row NaN.
 ///
 /// # Panics

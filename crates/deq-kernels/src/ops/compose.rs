@@ -2,7 +2,7 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::Shape;
+use burn::tensor::{DType, FloatDType, Shape};
 
 /// Normalised rows with the reciprocals of their standard deviations.
 pub(crate) struct Standardised<B: Backend> {
@@ -12,16 +12,34 @@ pub(crate) struct Standardised<B: Backend> {
     pub(crate) scale: FloatTensor<B>,
 }
 
+/// Half precision as `f32`, where squares of its numbers do not overflow.
+pub(crate) fn widened<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    match tensor.dtype() {
+        DType::F16 | DType::BF16 => B::float_cast(tensor, FloatDType::F32),
+        _ => tensor,
+    }
+}
+
+/// Back from what [`widened`] made of this type.
+pub(crate) fn narrowed<B: Backend>(tensor: FloatTensor<B>, dtype: DType) -> FloatTensor<B> {
+    match dtype {
+        DType::F16 | DType::BF16 => B::float_cast(tensor, dtype.into()),
+        _ => tensor,
+    }
+}
+
 /// Normalises over the last axis.
 pub(crate) fn standardise<B: Backend>(rows: FloatTensor<B>, epsilon: f64) -> Standardised<B> {
+    let dtype = rows.dtype();
+    let rows = widened::<B>(rows);
     let last = rows.rank() - 1;
     let mean = B::float_mean_dim(rows.clone(), last);
     let centred = B::float_sub(rows, mean);
     let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), last);
     let scale = B::float_recip(B::float_sqrt(B::float_add_scalar(variance, epsilon.into())));
     Standardised {
-        rows: B::float_mul(centred, scale.clone()),
-        scale,
+        rows: narrowed::<B>(B::float_mul(centred, scale.clone()), dtype),
+        scale: narrowed::<B>(scale, dtype),
     }
 }
 

@@ -147,12 +147,6 @@ impl SparseMatrix {
             dense.dims()[1],
             "the weight must have a row for each column of the dense matrix"
         );
-        if let Some(empty) = self.empty_product(&dense) {
-            return layer.forward_add(empty, addend, activation);
-        }
-        if outputs == 0 {
-            return addend;
-        }
         assert_eq!(
             addend.dims(),
             [height, outputs],
@@ -162,6 +156,12 @@ impl SparseMatrix {
             addend.dtype() == dense.dtype() && weight.dtype() == dense.dtype(),
             "weight and addend must have the dense matrix's number type"
         );
+        if let Some(empty) = self.empty_product(&dense) {
+            return layer.forward_add(empty, addend, activation);
+        }
+        if outputs == 0 {
+            return addend;
+        }
         let sum = match bias {
             Some(bias) => addend.clone() + bias.clone().unsqueeze::<2>(),
             None => addend.clone(),

@@ -205,3 +205,31 @@ fn half_precision_takes_burns_operation() {
         );
     }
 }
+
+#[cfg(feature = "flex")]
+#[test]
+fn half_precision_does_not_overflow() {
+    use burn::tensor::FloatDType;
+
+    let options = (&Device::flex().autodiff(), DType::F32);
+    let (x, weights) = (
+        noise([2, 3, 4], 6, 300.0, options),
+        noise([2, 3, 4], 7, 1.0, options),
+    );
+    let of = |dtype: FloatDType| {
+        let x = x.clone().cast(dtype).require_grad();
+        let norm = vectors(4, options).map(|vector| vector.cast(dtype));
+        let y = {
+            let x = x.clone();
+            ours(x, None, norm)
+        };
+        let gradients = (y.clone() * weights.clone().cast(dtype)).sum().backward();
+        let gradient = x.grad(&gradients).expect("a gradient") * 300.0;
+        [y.inner(), gradient].map(|tensor| tensor.cast(FloatDType::F32))
+    };
+    let [y, gradient] = of(FloatDType::F16);
+    let [exact, slope] = of(FloatDType::F32);
+    assert_close(y, exact, 5e-3, "values");
+    assert!(slope.clone().abs().max().into_scalar::<f32>() > 0.1);
+    assert_close(gradient, slope, 2e-2, "gradients");
+}

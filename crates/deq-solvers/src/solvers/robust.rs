@@ -50,7 +50,8 @@ pub struct Stage {
 
 impl Default for RobustConfig {
     /// Picard (20 steps), Anderson by QR with safeguard (40), Broyden with line search (60),
-    /// Newton–Krylov (50), and Newton–Krylov afresh (100).
+    /// Newton–Krylov (50), and Newton–Krylov afresh (100): 270 in all. The default
+    /// [`Termination::max_iter`] of 40 ends them within the second; raise it for the others to run.
     fn default() -> Self {
         let stage = |solver, max_iter| Stage {
             solver,

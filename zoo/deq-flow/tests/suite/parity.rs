@@ -1,4 +1,4 @@
-//! The reference implementation's flow, states and residuals. The other public fixtures, of over a
+//! The reference implementation's flow, states and residuals. The other fixtures, of about a
 //! megabyte each, are compared by `deq-zoo verify`.
 
 use std::path::Path;

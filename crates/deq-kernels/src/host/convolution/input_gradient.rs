@@ -12,6 +12,10 @@ use super::task::{Convolution, Packed};
 /// To turn a kernel costs about as much as to convolve so many positions with it.
 const POSITIONS: usize = 64;
 
+/// With fewer channels most rows of a product's tile would be empty. Not the tile's own number of
+/// rows, so that all processors add in the same order.
+const CHANNELS: usize = 6;
+
 /// The gradient in the input, from a kernel `[outputs, taps]` and the gradient in the output.
 ///
 /// # Panics
@@ -32,11 +36,9 @@ pub fn convolve_input_gradient<T: Real>(
     if gradient.is_empty() || result.is_empty() || taps == 0 {
         return result;
     }
-    let tile = Tile::of::<T>();
-    // With few channels most of a tile's rows would be empty.
     if let Some(transposed) = transposed(geometry, outputs)
         && samples * positions >= POSITIONS
-        && 2 * geometry.channels >= tile.rows
+        && geometry.channels >= CHANNELS
     {
         let length = Factor::Left.length::<T>(geometry.channels, transposed.taps());
         scratch::with::<T, _, 1>([length], |[left]| {

@@ -38,17 +38,6 @@ impl<'a, T> Stack<'a, T> {
         self.shape
     }
 
-    /// The same numbers with rows for columns.
-    #[must_use]
-    pub fn transposed(self) -> Self {
-        let ([a, b, rows, columns], [c, d, down, across]) = (self.shape, self.strides);
-        Self {
-            shape: [a, b, columns, rows],
-            strides: [c, d, across, down],
-            ..self
-        }
-    }
-
     /// One of the matrices; they are counted head by head, then sample by sample.
     ///
     /// # Panics

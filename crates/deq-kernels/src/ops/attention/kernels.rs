@@ -32,6 +32,7 @@ impl AttentionBackend for Flex {
         bias: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         scale: f64,
+        with_scores: bool,
     ) -> (
         FloatTensor<Self>,
         FloatTensor<Self>,
@@ -40,8 +41,8 @@ impl AttentionBackend for Flex {
     ) {
         let inputs = [query, key, value, bias];
         match gradient.dtype() {
-            DType::F32 => backward::<f32>(inputs, gradient, scale),
-            DType::F64 => backward::<f64>(inputs, gradient, scale),
+            DType::F32 => backward::<f32>(inputs, gradient, scale, with_scores),
+            DType::F64 => backward::<f64>(inputs, gradient, scale, with_scores),
             _ => composed_backward::<Self>(inputs, gradient, scale),
         }
     }
@@ -91,19 +92,21 @@ fn backward<T: Element>(
     inputs: [FlexTensor; 4],
     gradient: FlexTensor,
     scale: f64,
+    with_scores: bool,
 ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
     let (inputs, gradient) = (prepared(inputs), contiguous(gradient));
     let attention = described::<T>(&inputs, scale);
-    let gradients = attention.backward(T::values(&gradient), true);
+    let gradients = attention.backward(T::values(&gradient), with_scores);
     let [samples, heads, queries, _] = attention.query.shape();
     let [_, _, keys, _] = attention.value.shape();
+    let scores = match with_scores {
+        true => Shape::from([samples, heads, queries, keys]),
+        false => Shape::from([0]),
+    };
     (
         tensor(gradients.query, Shape::from(attention.query.shape())),
         tensor(gradients.key, Shape::from(attention.key.shape())),
         tensor(gradients.value, Shape::from(attention.value.shape())),
-        tensor(
-            gradients.scores,
-            Shape::from([samples, heads, queries, keys]),
-        ),
+        tensor(gradients.scores, scores),
     )
 }

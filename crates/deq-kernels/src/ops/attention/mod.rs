@@ -20,7 +20,7 @@ use burn::tensor::{Shape, Tensor};
 /// those of a head again.
 ///
 /// # Panics
-/// When shapes or number types do not fit, or there is no key.
+/// When shapes or number types do not fit, there is no key, or queries have no number to compare.
 pub fn attention(
     query: Tensor<4>,
     key: Tensor<4>,
@@ -41,6 +41,7 @@ pub fn attention(
         "values must have the samples and heads of queries"
     );
     assert!(keys > 0, "attention needs at least one key to attend to");
+    assert!(size > 0, "queries need at least one number to compare");
     let dtype = query.dtype();
     let bias =
         bias.unwrap_or_else(|| Tensor::zeros([1; 4], (&query.device().inner(), query.dtype())));
@@ -97,7 +98,8 @@ pub(crate) trait AttentionBackend: Backend {
         Self::float_matmul(weights, value)
     }
 
-    /// The gradients in queries, keys, values, and in the scores with their bias.
+    /// The gradients in queries, keys, values, and in the scores with their bias; that in the scores
+    /// may be empty unless it is asked for.
     fn attend_backward(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -105,12 +107,14 @@ pub(crate) trait AttentionBackend: Backend {
         bias: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         scale: f64,
+        with_scores: bool,
     ) -> (
         FloatTensor<Self>,
         FloatTensor<Self>,
         FloatTensor<Self>,
         FloatTensor<Self>,
     ) {
+        let _ = with_scores; // they are made in any case
         composed_backward::<Self>([query, key, value, bias], gradient, scale)
     }
 }
@@ -229,6 +233,7 @@ impl<B: AttentionBackend> Backward<B, 4> for AttentionStep {
             saved.bias,
             gradient,
             saved.scale,
+            ops.parents[3].is_some(),
         );
         let [query_parent, key_parent, value_parent, bias_parent] = ops.parents;
         let three = [query_parent, key_parent, value_parent];

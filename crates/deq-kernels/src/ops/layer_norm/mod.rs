@@ -8,7 +8,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::compose::{along, standardise, sum_except};
+use super::compose::{along, narrowed, standardise, sum_except, widened};
 
 /// Layer norm over the last axis (Ba, Kiros and Hinton, arXiv 1607.06450, equation 4),
 ///
@@ -42,7 +42,7 @@ pub fn layer_norm<const D: usize>(
 /// memory.
 ///
 /// # Panics
-/// As [`layer_norm`], and when the two inputs differ in shape.
+/// As [`layer_norm`], and when the two inputs differ in shape or number type.
 pub fn add_layer_norm<const D: usize>(
     input: Tensor<D>,
     residual: Tensor<D>,
@@ -55,6 +55,11 @@ pub fn add_layer_norm<const D: usize>(
         input.dims(),
         residual.dims(),
         "input and residual must have one shape"
+    );
+    assert_eq!(
+        input.dtype(),
+        residual.dtype(),
+        "input and residual must have one number type"
     );
     if input.shape().num_elements() == 0 {
         return input;
@@ -99,7 +104,7 @@ pub(crate) trait LayerNormBackend: Backend {
         beta: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        Self::layer_norm(input, gamma, Some(beta), epsilon)
+        forward::<Self>(input, gamma, beta, epsilon)
     }
 
     /// The layer norm of `input + residual`.
@@ -110,7 +115,7 @@ pub(crate) trait LayerNormBackend: Backend {
         beta: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        Self::layer_norm(Self::float_add(input, residual), gamma, Some(beta), epsilon)
+        forward::<Self>(Self::float_add(input, residual), gamma, beta, epsilon)
     }
 
     /// The gradients in the input, `gamma` and `beta`.
@@ -133,6 +138,17 @@ pub(crate) trait LayerNormBackend: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         composed_backward::<Self>(Self::float_add(input, residual), gamma, gradient, epsilon)
     }
+}
+
+fn forward<B: Backend>(
+    input: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    beta: FloatTensor<B>,
+    epsilon: f64,
+) -> FloatTensor<B> {
+    let dtype = input.dtype();
+    let [input, gamma, beta] = [input, gamma, beta].map(widened::<B>);
+    narrowed::<B>(B::layer_norm(input, gamma, Some(beta), epsilon), dtype)
 }
 
 fn composed_backward<B: Backend>(

@@ -17,7 +17,7 @@ pub(super) fn html(records: &[Record], plots: &[Plot]) -> String {
     page.heading("Critical points").grid(&points(records));
     page.heading("Plots").plots(plots);
     page.heading("The origin")
-        .note("With λ_W = 2μ and λ_H = μ/2.")
+        .note("With λ_W = 2μ and λ_H = μ/2. The sign of the closed form's eigenvalue decides here, not the threshold above.")
         .grid(&origins(records));
     page.html()
 }

@@ -158,7 +158,7 @@ pub(super) fn markdown(records: &[Record]) -> String {
     let verdict = verdict(records).into_iter();
     let verdict: String = verdict.map(|sentence| format!("- {sentence}\n")).collect();
     format!(
-        "{CLAIM}\n\n{}\n\n{setting}\n\n{verdict}\n## Critical points\n\n{}\n## The origin\n\nWith λ_W = 2μ and λ_H = μ/2.\n\n{}",
+        "{CLAIM}\n\n{}\n\n{setting}\n\n{verdict}\n## Critical points\n\n{}\n## The origin\n\nWith λ_W = 2μ and λ_H = μ/2. The sign of the closed form's eigenvalue decides here, not the threshold above.\n\n{}",
         legend(),
         points(records).markdown(),
         origins(records).markdown()
