@@ -210,7 +210,7 @@ fn samples_that_are_done_keep_their_inverse() {
     // Broyden's method keeps 40 updates.
     assert!(config(Finish::Freeze, 40).init().is_ok());
     assert!(config(Finish::Best, 41).init().is_ok());
-    let error = config(Finish::Freeze, 41).init().err().expect("refused");
+    let error = config(Finish::Freeze, 41).init().expect_err("refused");
     for words in ["finish", "freeze", "best or final", "memory"] {
         assert!(error.to_string().contains(words), "{error}");
     }
