@@ -116,7 +116,7 @@ fn numbers(scale: Scale) -> Numbers {
             batch: 32,
             rate: 0.02,
             drops: &[0.5, 0.75],
-            measure_every: [4, 3],
+            measure_every: [1; 2],
             pictured: 10,
         },
         Scale::Full => Numbers {
