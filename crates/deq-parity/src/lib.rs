@@ -12,9 +12,11 @@
 
 mod compare;
 mod fixture;
+mod missing;
 mod recipe;
 mod results;
 
 pub use compare::{Line, Report, compare, compare_folder};
 pub use fixture::{Fixture, FixtureError, Mode};
+pub use missing::without_gradient;
 pub use results::Results;

@@ -4,13 +4,14 @@ use crate::common::{all_near, batch, equilibrium, explicit, few_steps, near, noi
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use deq::implicit::{check_prepared, with_prepare};
 use deq::prelude::*;
 use deq_collapse::{
     Classifier, CollapseError, InjectedBlock, LastBlock, Network, NetworkConfig, Objective, Pair,
     Preset, TrunkNorm, etf, train_loss,
 };
+use deq_parity::without_gradient;
 
 /// The number of parameters from the layers' shapes.
 fn counted(config: &NetworkConfig) -> usize {
@@ -330,34 +331,6 @@ fn configurations_survive_toml_and_refuse_unknown_options() {
     assert!(serde_json::from_str::<LastBlock>(last).is_err());
 }
 
-/// Parameters without a gradient, or with one that is not finite.
-struct Missing<'a> {
-    gradients: &'a Gradients,
-    path: Vec<String>,
-    found: Vec<String>,
-}
-
-impl ModuleVisitor for Missing<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.join(".");
-        if name.contains("running_") {
-            return;
-        }
-        let gradient = param.base().grad(self.gradients).map(values);
-        if !gradient.is_some_and(|gradient| gradient.iter().all(|value| value.is_finite())) {
-            self.found.push(name);
-        }
-    }
-}
-
 #[test]
 fn every_parameter_gets_a_gradient_and_training_lowers_the_loss() {
     let normed = NetworkConfig {
@@ -378,13 +351,7 @@ fn every_parameter_gets_a_gradient_and_training_lowers_the_loss() {
                 losses.push(f64::from(loss.clone().into_scalar::<f32>()));
                 let gradients = loss.backward();
                 if step == 0 {
-                    let mut missing = Missing {
-                        gradients: &gradients,
-                        path: Vec::new(),
-                        found: Vec::new(),
-                    };
-                    network.visit(&mut missing);
-                    assert_eq!(missing.found, Vec::<String>::new());
+                    assert_eq!(without_gradient(&network, &gradients), Vec::<String>::new());
                 }
                 let gradients = GradientsParams::from_grads(gradients, &network);
                 network = adam.step(2e-2, network, gradients);

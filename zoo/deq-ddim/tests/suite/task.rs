@@ -5,6 +5,7 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use deq_datasets::{Augment, LabelledImages};
 use deq_ddim::{Batch, Ddim, DdimError, evaluate, noise_loss, train_loss};
+use deq_parity::without_gradient;
 
 use crate::common::{model, numbers, small, tiny};
 
@@ -97,7 +98,9 @@ fn training_lowers_the_loss() {
         let mut adam = AdamConfig::new().with_epsilon(1e-8).init();
         for step in 0..20 {
             let loss = train_loss(&model, &batch(4, &autodiff), step).expect("fits");
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            let gradients = loss.backward();
+            assert_eq!(without_gradient(&model, &gradients), Vec::<String>::new());
+            let gradients = GradientsParams::from_grads(gradients, &model);
             model = adam.step(3e-3, model, gradients);
         }
         let after = measured(&model);

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use deq::implicit::Unrolled;
 use deq::prelude::*;
 use deq_flow::{DeqFlow, FlowConfig};
+use deq_parity::without_gradient;
 
 /// Numbers without structure of size about one.
 fn direction(parameter: usize, element: usize) -> f64 {
@@ -176,34 +177,6 @@ fn coordinates_are_constants_unless_all_gradients_are_asked_for() {
     }
 }
 
-/// Lists trained parameters without a gradient.
-struct Missing<'a> {
-    gradients: &'a Gradients,
-    path: Vec<String>,
-    found: Vec<String>,
-}
-
-impl ModuleVisitor for Missing<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.join(".");
-        if name.contains("running_") {
-            return;
-        }
-        let gradient = param.base().grad(self.gradients).map(values);
-        if !gradient.is_some_and(|gradient| gradient.iter().all(|value| value.is_finite())) {
-            self.found.push(name);
-        }
-    }
-}
-
 #[test]
 fn every_parameter_gets_a_finite_gradient_in_every_gradient_mode() {
     let phantom = small().deq.with_gradient(Gradient::phantom(2, 1.0));
@@ -226,13 +199,7 @@ fn every_parameter_gets_a_finite_gradient_in_every_gradient_mode() {
             let losses = output.flows.iter().map(|flow| flow.clone().square().mean());
             let loss = losses.reduce(|a, b| a + b).expect("a flow");
             let gradients = loss.backward();
-            let mut missing = Missing {
-                gradients: &gradients,
-                path: Vec::new(),
-                found: Vec::new(),
-            };
-            model.visit(&mut missing);
-            assert_eq!(missing.found, Vec::<String>::new());
+            assert_eq!(without_gradient(&model, &gradients), Vec::<String>::new());
         }
     }
 }

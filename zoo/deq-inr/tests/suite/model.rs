@@ -10,6 +10,7 @@ use deq_inr::{
     Filter, Fit, FitConfig, FitState, Inr, InrConfig, InrError, Mfn, Preset, Sampling, Signal,
     SignalKind, Start, StepReport,
 };
+use deq_parity::without_gradient;
 
 fn small(filter: Filter) -> InrConfig {
     InrConfig {
@@ -45,6 +46,26 @@ fn output(config: &InrConfig, device: &Device, seed: u64) -> Vec<f32> {
     let model = config.init(device, seed).expect("a valid model");
     let output = model.forward(coords(device), Start::Zeros);
     values(output.expect("a valid call").output)
+}
+
+#[test]
+fn every_parameter_gets_a_gradient() {
+    let gabor = small(Filter::Gabor { alpha: 3.0 });
+    let two = InrConfig {
+        layers: 2,
+        weight_norm: Some(WeightNormConfig::default()),
+        ..small(Filter::Fourier {})
+    };
+    for device in deq::devices::all() {
+        let device = device.autodiff();
+        for config in [&siren(), &gabor, &two] {
+            let model = config.init(&device, 0).expect("a valid model");
+            let output = model.forward(coords(&device), Start::Zeros);
+            let loss = output.expect("a valid call").output.square().mean();
+            let missing = without_gradient(&model, &loss.backward());
+            assert_eq!(missing, Vec::<String>::new(), "{config:?}");
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use deq_lm::{
     Architecture, EvalConfig, Evaluation, LanguageModel, LmConfig, LmError, Memory, SampleConfig,
     evaluate, jacobian_loss, sample, segment_loss,
 };
+use deq_parity::without_gradient;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -186,7 +187,9 @@ fn training(config: &LmConfig, device: &Device) -> (f64, f64) {
             let found = segment_loss(&model, &segment, &memory, None).unwrap();
             losses.push(values(found.loss.clone())[0]);
             memory = found.output.memory.clone();
-            let gradients = GradientsParams::from_grads(found.loss.backward(), &model);
+            let gradients = found.loss.backward();
+            assert_eq!(without_gradient(&model, &gradients), Vec::<String>::new());
+            let gradients = GradientsParams::from_grads(gradients, &model);
             model = adam.step(5e-2, model, gradients);
         }
     }

@@ -1,41 +1,12 @@
 //! Losses, training and accuracy against solver steps.
 
 use crate::common::{batch, small, values};
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Gradients, Tensor};
 use deq::prelude::*;
 use deq::regularizers::Correction;
 use deq_datasets::ImageBatch;
+use deq_parity::without_gradient;
 use mdeq::{Batch, Layer, Mdeq, MdeqConfig, MdeqError, evaluate, sweep, train_loss};
-
-/// Lists parameters without a gradient, or with one that is not finite.
-struct Missing<'a> {
-    gradients: &'a Gradients,
-    path: Vec<String>,
-    found: Vec<String>,
-}
-
-impl ModuleVisitor for Missing<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.join(".");
-        if name.contains("running_") {
-            return;
-        }
-        let gradient = param.base().grad(self.gradients).map(values);
-        if !gradient.is_some_and(|gradient| gradient.iter().all(|value| value.is_finite())) {
-            self.found.push(name);
-        }
-    }
-}
 
 #[test]
 fn every_parameter_gets_a_gradient_and_running_statistics_move_in_training_alone() {
@@ -51,13 +22,7 @@ fn every_parameter_gets_a_gradient_and_running_statistics_move_in_training_alone
         assert_ne!(mean(), before);
         assert!(step.correct <= 4 && step.stats.evaluations > 0 && plain.images == 4);
         let gradients = step.loss.backward();
-        let mut missing = Missing {
-            gradients: &gradients,
-            path: Vec::new(),
-            found: Vec::new(),
-        };
-        model.visit(&mut missing);
-        assert_eq!(missing.found, Vec::<String>::new());
+        assert_eq!(without_gradient(&model, &gradients), Vec::<String>::new());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use deq_datasets::{
     Augment, DIGITS, DataError, FASHION_CLASSES, Image, ImageBatch, LabelledImages, Split,
 };
@@ -169,6 +169,34 @@ impl ImageSource {
                 Ok(Images { train, test })
             }
         }
+    }
+}
+
+impl Images {
+    /// Refuses these images for a network of other channels or classes, and where none would be left
+    /// to train on.
+    pub(super) fn check(
+        &self,
+        title: &str,
+        [in_channels, classes]: [usize; 2],
+        validation: usize,
+    ) -> Result<()> {
+        let [channels, ..] = self.train.size();
+        for (field, value, wanted) in [
+            ("in_channels", in_channels, channels),
+            ("classes", classes, self.train.classes().len()),
+        ] {
+            ensure!(
+                value == wanted,
+                "network.{field} is {value}, but {title} need {wanted}"
+            );
+        }
+        let count = self.train.count();
+        ensure!(
+            validation < count,
+            "validation is {validation}, but there are {count} training images, and some must be left to train on"
+        );
+        Ok(())
     }
 }
 

@@ -24,6 +24,7 @@ mod run;
 pub(crate) mod settings;
 mod solves;
 mod spread;
+mod weights;
 
 use std::process::ExitCode;
 

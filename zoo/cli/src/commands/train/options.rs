@@ -48,6 +48,19 @@ pub(crate) struct Common {
     device: DeviceName,
 }
 
+/// What is called so, for options that name one of several.
+pub(super) fn named<T: Copy>(
+    name: &str,
+    all: &[T],
+    name_of: impl Fn(T) -> &'static str,
+) -> Result<T, String> {
+    let found = all.iter().copied().find(|&one| name_of(one) == name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|&one| name_of(one)).collect();
+        format!("choose one of {}", names.join(", "))
+    })
+}
+
 impl Common {
     /// The recipe that was asked for, if one was.
     pub(super) fn read<R: Recipe>(&self) -> Result<Option<R>> {

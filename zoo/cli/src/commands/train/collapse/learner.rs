@@ -6,17 +6,18 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use deq::regularizers::spectral_radius;
 use deq_collapse::{
-    Batch, Center, Collapse, Evaluation, FeatureSample, InjectedBlock, Network, collapse, evaluate,
-    train_loss,
+    Batch, Center, Collapse, Evaluation, FeatureSample, InjectedBlock, Moments, Network, collapse,
+    evaluate, train_loss,
 };
 use deq_datasets::{Augment, LabelledImages};
-use deq_train::{Batches, Learner, LearnerError, Metrics, Optimizer, load_module, save_module};
+use deq_train::{Batches, Learner, LearnerError, Metrics, Optimizer};
 
 use super::measure::{add_accuracy, add_collapse};
 use super::recipe::CollapseRecipe;
 use crate::commands::study::collapse::cosines_png;
 use crate::commands::train::images::{Images, answered, measured, spread};
 use crate::commands::train::solves::Solves;
+use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Sample};
 use crate::zoo::trained_parameters;
 
@@ -83,30 +84,46 @@ impl CollapseLearner {
         })
     }
 
-    /// The collapse of the features of at most so many of the images trained on.
-    fn collapse(&self, at_most: Option<usize>) -> Result<Collapse, LearnerError> {
+    /// About so many of the images trained on, from all over: of each class its share, and one at
+    /// least.
+    fn share(&self, wanted: Option<usize>) -> Vec<usize> {
         let count = self.drawn.len();
-        let places = spread(count, at_most.unwrap_or(count));
-        let indices: Vec<usize> = places.iter().map(|&place| self.drawn[place]).collect();
-        self.measured(&self.images.train, &indices, |batches| {
+        let wanted = wanted.unwrap_or(count).min(count);
+        let mut of_class = vec![Vec::new(); self.recipe.network.classes];
+        for &index in &self.drawn {
+            let label = self.images.train.labels()[index];
+            of_class[usize::from(label)].push(index);
+        }
+        let chosen = of_class.iter().flat_map(|indices| {
+            let share = (indices.len() * wanted / count).max(1);
+            let places = spread(indices.len(), share).into_iter();
+            places.map(|place| indices[place])
+        });
+        chosen.collect()
+    }
+
+    /// The collapse of the features of these images.
+    fn collapse(&self, indices: &[usize]) -> Result<Collapse, LearnerError> {
+        self.measured(&self.images.train, indices, |batches| {
             collapse(&self.network, batches, CENTER)
         })
     }
 
     /// The cosines between features of the images trained on, sorted by class.
     fn gram(&self) -> Result<Sample, LearnerError> {
-        let (network, classes) = (self.network.valid(), self.recipe.network.classes);
-        let mut sample = FeatureSample::new(classes, self.recipe.network.features, PICTURED)?;
-        let indices = &self.drawn;
-        self.measured(&self.images.train, indices, |batches| {
+        let (network, config) = (self.network.valid(), &self.recipe.network);
+        let mut sample = FeatureSample::new(config.classes, config.features, PICTURED)?;
+        let mut moments = Moments::new(config.classes, config.features)?;
+        let indices = self.share(self.recipe.collapse_images);
+        self.measured(&self.images.train, &indices, |batches| {
             for batch in batches {
                 let features = network.forward(batch.images.clone())?.features;
-                sample.add_batch(features, batch.labels())?;
+                sample.add_batch(features.clone(), batch.labels())?;
+                moments.add_batch(features, batch.labels())?;
             }
             Ok(())
         })?;
-        let statistics = self.collapse(None)?.statistics;
-        let gram = sample.gram(&statistics, CENTER)?;
+        let gram = sample.gram(&moments.statistics()?, CENTER)?;
         Ok(Sample::Picture {
             title: format!(
                 "Cosines between features of training images, at most {PICTURED} of each class, sorted by class: red 1, white 0, blue −1"
@@ -156,22 +173,17 @@ impl Learner for CollapseLearner {
             let found = self.accuracy(images, &held_out)?;
             add_accuracy(&mut metrics, &found, "validation");
         }
-        let found = self.collapse(self.recipe.collapse_images)?;
+        let found = self.collapse(&self.share(self.recipe.collapse_images))?;
         add_collapse(&mut metrics, &found.measures);
         Ok(metrics)
     }
 
     fn save(&self, folder: &Path) -> Result<(), LearnerError> {
-        save_module(&folder.join("model.safetensors"), &self.network)?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.save(&optimizer, &self.network)?)
+        weights::save(folder, &self.network, &self.optimizer)
     }
 
     fn load(&mut self, folder: &Path) -> Result<(), LearnerError> {
-        let model = folder.join("model.safetensors");
-        self.network = load_module(&model, self.network.clone())?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.load(&optimizer, &self.network)?)
+        weights::load(folder, &mut self.network, &mut self.optimizer)
     }
 }
 
@@ -181,7 +193,7 @@ impl Experiment for CollapseLearner {
         let all: Vec<usize> = (0..self.images.test.count()).collect();
         let found = self.accuracy(&self.images.test, &all)?;
         add_accuracy(&mut metrics, &found, "test");
-        add_collapse(&mut metrics, &self.collapse(None)?.measures);
+        add_collapse(&mut metrics, &self.collapse(&self.drawn)?.measures);
         Ok(metrics)
     }
 

@@ -15,7 +15,7 @@ use self::last::Last;
 pub(crate) use self::measure::METRICS;
 pub(crate) use self::recipe::CollapseRecipe;
 use super::images::Name;
-use super::options::Common;
+use super::options::{Common, named};
 use crate::commands::study::collapse::Setting;
 
 #[derive(clap::Args)]
@@ -41,10 +41,7 @@ pub(crate) struct Options {
 }
 
 fn preset(name: &str) -> Result<Preset, String> {
-    Preset::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-        format!("choose one of {}", names.join(", "))
-    })
+    named(name, &Preset::ALL, Preset::name)
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {

@@ -31,8 +31,8 @@ pub(crate) struct CollapseRecipe {
     /// Images together in an evaluation; without effect on its result.
     #[serde(default = "evaluation_batch")]
     pub(super) evaluation_batch: usize,
-    /// When the run evaluates, collapse is measured on so many of the images it trains on, from all
-    /// over; by default, and in the test, on all.
+    /// When the run evaluates, collapse is measured on about so many of the images it trains on: of
+    /// each class its share, and one at least. By default, and in the test, on all.
     #[serde(default)]
     pub(super) collapse_images: Option<usize>,
     pub(super) data: ImageSource,
@@ -187,25 +187,8 @@ impl CollapseRecipe {
 
     fn check(&self, data: &Images) -> Result<()> {
         self.check_options()?;
-        let [channels, ..] = data.train.size();
-        let classes = data.train.classes().len();
-        for (field, value, wanted) in [
-            ("in_channels", self.network.in_channels, channels),
-            ("classes", self.network.classes, classes),
-        ] {
-            ensure!(
-                value == wanted,
-                "network.{field} is {value}, but {} need {wanted}",
-                self.data.title()
-            );
-        }
-        let count = data.train.count();
-        ensure!(
-            self.validation < count,
-            "validation is {}, but there are {count} training images, and some must be left to train on",
-            self.validation
-        );
-        Ok(())
+        let sizes = [self.network.in_channels, self.network.classes];
+        data.check(self.data.title(), sizes, self.validation)
     }
 }
 

@@ -5,9 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use deq_datasets::Augment;
 use deq_ddim::{Batch, Ddim, train_loss};
-use deq_train::{
-    Batches, Ema, Learner, LearnerError, Metrics, Optimizer, load_module, rng_for, save_module,
-};
+use deq_train::{Batches, Ema, Learner, LearnerError, Metrics, Optimizer, rng_for};
 use rand::RngExt;
 
 use super::quality::{Judge, loss_metrics};
@@ -15,6 +13,7 @@ use super::recipe::DdimRecipe;
 use crate::commands::diffusion;
 use crate::commands::pixels::Pixels;
 use crate::commands::train::images::Images;
+use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, Probe, Sample};
 use crate::zoo::trained_parameters;
 
@@ -120,18 +119,13 @@ impl Learner for DiffusionLearner {
     }
 
     fn save(&self, folder: &Path) -> Result<(), LearnerError> {
-        save_module(&folder.join("model.safetensors"), &self.model)?;
         self.average.save(&folder.join(AVERAGE))?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.save(&optimizer, &self.model)?)
+        weights::save(folder, &self.model, &self.optimizer)
     }
 
     fn load(&mut self, folder: &Path) -> Result<(), LearnerError> {
-        let model = folder.join("model.safetensors");
-        self.model = load_module(&model, self.model.clone())?;
         self.average.load(&folder.join(AVERAGE))?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.load(&optimizer, &self.model)?)
+        weights::load(folder, &mut self.model, &mut self.optimizer)
     }
 }
 

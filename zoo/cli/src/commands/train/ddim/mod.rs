@@ -13,7 +13,7 @@ use deq_ddim::Preset;
 pub(crate) use self::learner::AVERAGE;
 pub(crate) use self::recipe::DdimRecipe;
 use super::images::Name;
-use super::options::Common;
+use super::options::{Common, named};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -30,10 +30,7 @@ pub(crate) struct Options {
 }
 
 fn preset(name: &str) -> Result<Preset, String> {
-    Preset::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-        format!("choose one of {}", names.join(", "))
-    })
+    named(name, &Preset::ALL, Preset::name)
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {

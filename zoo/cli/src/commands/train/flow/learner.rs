@@ -6,9 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use deq_datasets::flow::FramePair;
 use deq_flow::{Convention, DeqFlow, FlowBatch, FlowMetrics, train_loss};
-use deq_train::{
-    Batches, Learner, LearnerError, Metrics, Optimizer, load_module, rng_for, save_module,
-};
+use deq_train::{Batches, Learner, LearnerError, Metrics, Optimizer, load_module, rng_for};
 
 use super::batch::flow_batch;
 use super::measure::{evaluation_layer, lucas_kanade_error, measure};
@@ -16,10 +14,8 @@ use super::pairs::{FlowData, MeasuredPairs};
 use super::probe;
 use super::recipe::FlowRecipe;
 use crate::commands::train::solves::Solves;
+use crate::commands::train::weights::{self, WEIGHTS};
 use crate::commands::train::{Experiment, Probe, checkpoint};
-
-/// What a checkpoint calls the weights.
-const WEIGHTS: &str = "model.safetensors";
 
 /// A matcher with its pairs.
 pub(super) struct FlowLearner {
@@ -122,15 +118,11 @@ impl Learner for FlowLearner {
     }
 
     fn save(&self, folder: &Path) -> Result<(), LearnerError> {
-        save_module(&folder.join(WEIGHTS), &self.model)?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.save(&optimizer, &self.model)?)
+        weights::save(folder, &self.model, &self.optimizer)
     }
 
     fn load(&mut self, folder: &Path) -> Result<(), LearnerError> {
-        self.model = load_module(&folder.join(WEIGHTS), self.model.clone())?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.load(&optimizer, &self.model)?)
+        weights::load(folder, &mut self.model, &mut self.optimizer)
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) use self::measure::evaluation_layer;
 pub(crate) use self::name::Name;
 pub(crate) use self::probe::{longest, scale};
 pub(crate) use self::recipe::FlowRecipe;
-use super::options::Common;
+use super::options::{Common, named};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -36,10 +36,7 @@ pub(crate) struct Options {
 }
 
 fn preset(name: &str) -> Result<Preset, String> {
-    Preset::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-        format!("choose one of {}", names.join(", "))
-    })
+    named(name, &Preset::ALL, Preset::name)
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {

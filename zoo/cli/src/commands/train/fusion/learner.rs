@@ -5,15 +5,14 @@ use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use deq_datasets::multimodal::{MultimodalData, MultimodalSplit};
 use deq_fusion::{Batch, Network, evaluate, train_loss};
-use deq_train::{
-    Batches, Learner, LearnerError, Metrics, Optimizer, load_module, rng_for, save_module,
-};
+use deq_train::{Batches, Learner, LearnerError, Metrics, Optimizer, rng_for};
 
 use super::batches::batches;
 use super::measure::metrics;
 use super::probe;
 use super::recipe::FusionRecipe;
 use crate::commands::train::solves::Solves;
+use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Probe};
 use crate::zoo::trained_parameters;
 
@@ -108,16 +107,11 @@ impl Learner for FusionLearner {
     }
 
     fn save(&self, folder: &Path) -> Result<(), LearnerError> {
-        save_module(&folder.join("model.safetensors"), &self.network)?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.save(&optimizer, &self.network)?)
+        weights::save(folder, &self.network, &self.optimizer)
     }
 
     fn load(&mut self, folder: &Path) -> Result<(), LearnerError> {
-        let model = folder.join("model.safetensors");
-        self.network = load_module(&model, self.network.clone())?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.load(&optimizer, &self.network)?)
+        weights::load(folder, &mut self.network, &mut self.optimizer)
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) use self::recipe::FusionRecipe;
 pub(crate) use self::sizes::check;
 pub(crate) use self::source::{FusionSource, scaled};
 use self::source::{Name, of_data, of_preset};
-use super::options::Common;
+use super::options::{Common, named};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -42,10 +42,7 @@ pub(crate) struct Options {
 }
 
 fn preset(name: &str) -> Result<Preset, String> {
-    Preset::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-        format!("choose one of {}", names.join(", "))
-    })
+    named(name, &Preset::ALL, Preset::name)
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {

@@ -3,13 +3,14 @@ use std::path::Path;
 use anyhow::Result;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use deq_train::{Learner, LearnerError, Metrics, Optimizer, load_module, rng_for, save_module};
+use deq_train::{Learner, LearnerError, Metrics, Optimizer, rng_for};
 use ignn::{IgnnError, Network};
 use rand::RngExt;
 
 use super::parts::{Part, Parts};
 use super::recipe::IgnnRecipe;
 use crate::commands::train::solves::Solves;
+use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Recipe};
 use crate::zoo::trained_parameters;
 
@@ -85,16 +86,11 @@ impl<N: Network> Learner for GraphLearner<N> {
     }
 
     fn save(&self, folder: &Path) -> Result<(), LearnerError> {
-        save_module(&folder.join("model.safetensors"), &self.network)?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.save(&optimizer, &self.network)?)
+        weights::save(folder, &self.network, &self.optimizer)
     }
 
     fn load(&mut self, folder: &Path) -> Result<(), LearnerError> {
-        let model = folder.join("model.safetensors");
-        self.network = load_module(&model, self.network.clone())?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.load(&optimizer, &self.network)?)
+        weights::load(folder, &mut self.network, &mut self.optimizer)
     }
 }
 

@@ -11,12 +11,12 @@ use deq_lm::{
     segment_loss,
 };
 use deq_train::{
-    Learner, LearnerError, Metrics, Optimizer, Tensors, load_module, read_tensors, rng_for,
-    save_module, write_tensors,
+    Learner, LearnerError, Metrics, Optimizer, Tensors, read_tensors, rng_for, write_tensors,
 };
 
 use super::recipe::LmRecipe;
 use crate::commands::train::solves::Solves;
+use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Sample, on_host};
 use crate::zoo::trained_parameters;
 
@@ -125,9 +125,7 @@ impl Learner for TextLearner {
     }
 
     fn save(&self, folder: &Path) -> Result<(), LearnerError> {
-        save_module(&folder.join("model.safetensors"), &self.model)?;
-        let optimizer = folder.join("optimizer.safetensors");
-        self.optimizer.save(&optimizer, &self.model)?;
+        weights::save(folder, &self.model, &self.optimizer)?;
         let mut tensors = Tensors::new();
         for (layer, z) in self.memory.z.iter().enumerate() {
             tensors.insert(format!("z.{layer}"), on_host(z));
@@ -142,10 +140,7 @@ impl Learner for TextLearner {
     }
 
     fn load(&mut self, folder: &Path) -> Result<(), LearnerError> {
-        let model = folder.join("model.safetensors");
-        self.model = load_module(&model, self.model.clone())?;
-        let optimizer = folder.join("optimizer.safetensors");
-        self.optimizer.load(&optimizer, &self.model)?;
+        weights::load(folder, &mut self.model, &mut self.optimizer)?;
         self.memory = Memory::default();
         let memory = folder.join(MEMORY);
         if memory.is_file() {

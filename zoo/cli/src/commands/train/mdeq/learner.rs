@@ -7,9 +7,7 @@ use burn::tensor::{Device, Tensor};
 use deq::prelude::CallOptions;
 use deq::regularizers::spectral_radius;
 use deq_datasets::{Augment, LabelledImages};
-use deq_train::{
-    Batches, Learner, LearnerError, Metrics, Optimizer, load_module, rng_for, save_module,
-};
+use deq_train::{Batches, Learner, LearnerError, Metrics, Optimizer, rng_for};
 use mdeq::{Batch, Evaluation, Mdeq, MultiscaleMap};
 use rand::RngExt;
 
@@ -17,6 +15,7 @@ use super::loss::batch_loss;
 use super::recipe::MdeqRecipe;
 use crate::commands::train::images::{Images, answered, measured, spread};
 use crate::commands::train::solves::Solves;
+use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe};
 use crate::zoo::trained_parameters;
 
@@ -123,16 +122,11 @@ impl Learner for ImageLearner {
     }
 
     fn save(&self, folder: &Path) -> Result<(), LearnerError> {
-        save_module(&folder.join("model.safetensors"), &self.model)?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.save(&optimizer, &self.model)?)
+        weights::save(folder, &self.model, &self.optimizer)
     }
 
     fn load(&mut self, folder: &Path) -> Result<(), LearnerError> {
-        let model = folder.join("model.safetensors");
-        self.model = load_module(&model, self.model.clone())?;
-        let optimizer = folder.join("optimizer.safetensors");
-        Ok(self.optimizer.load(&optimizer, &self.model)?)
+        weights::load(folder, &mut self.model, &mut self.optimizer)
     }
 }
 

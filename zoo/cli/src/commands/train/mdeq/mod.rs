@@ -13,7 +13,7 @@ use mdeq::Preset;
 pub(crate) use self::recipe::MdeqRecipe;
 use self::source::{of_preset, source};
 use super::images::Name;
-use super::options::Common;
+use super::options::{Common, named};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -30,10 +30,7 @@ pub(crate) struct Options {
 }
 
 fn preset(name: &str) -> Result<Preset, String> {
-    Preset::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-        format!("choose one of {}", names.join(", "))
-    })
+    named(name, &Preset::ALL, Preset::name)
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {

@@ -117,25 +117,8 @@ impl MdeqRecipe {
 
     fn check(&self, data: &Images) -> Result<()> {
         self.check_options()?;
-        let [channels, ..] = data.train.size();
-        let classes = data.train.classes().len();
-        for (field, value, wanted) in [
-            ("in_channels", self.network.in_channels, channels),
-            ("classes", self.network.classes, classes),
-        ] {
-            ensure!(
-                value == wanted,
-                "network.{field} is {value}, but {} need {wanted}",
-                self.data.title()
-            );
-        }
-        let count = data.train.count();
-        ensure!(
-            self.validation < count,
-            "validation is {}, but there are {count} training images, and some must be left to train on",
-            self.validation
-        );
-        Ok(())
+        let sizes = [self.network.in_channels, self.network.classes];
+        data.check(self.data.title(), sizes, self.validation)
     }
 }
 
