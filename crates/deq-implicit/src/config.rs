@@ -173,7 +173,7 @@ impl DeqConfig {
     }
 
     /// The cap on forward steps in inference.
-    pub(crate) fn eval_max_iter(&self) -> usize {
+    pub fn eval_max_iter(&self) -> usize {
         match self.eval {
             Eval::Factor(factor) => (self.forward.termination.max_iter as f64 * factor) as usize,
             Eval::MaxIter(steps) => steps,

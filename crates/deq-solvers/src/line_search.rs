@@ -10,7 +10,8 @@ use crate::{Evaluation, Halt, Map, Next, SolveError};
 /// The full step is tried first, then the minimisers of the quadratic and of the cubic through the
 /// values so far, as in TorchDEQ's Broyden solver; where the map overflows, a tenth of the step.
 /// Without success down to the smallest step, the full step is taken after all: a quasi-Newton
-/// direction need not be one of descent, and standing still would teach the method nothing.
+/// direction need not be one of descent, and standing still would teach the method nothing. Where
+/// the map overflows at the full step, the smallest step is taken.
 ///
 /// One evaluation per trial, of all samples at once, each at its own trial step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,6 +131,8 @@ struct Trial {
     /// The step that is tried, or was accepted.
     step: f64,
     stage: Stage,
+    /// The map overflows at the full step.
+    overflowed: bool,
     done: bool,
 }
 
@@ -148,6 +151,7 @@ impl Trial {
             start,
             step: 1.0,
             stage: Stage::Full,
+            overflowed: false,
             done: false,
         }
     }
@@ -168,10 +172,11 @@ impl Trial {
                     self.done = true;
                 } else {
                     self.stage = Stage::Quadratic { full: value };
-                    self.step = if value.is_finite() {
-                        self.start / (2.0 * value)
-                    } else {
+                    self.overflowed = !value.is_finite();
+                    self.step = if self.overflowed {
                         0.1
+                    } else {
+                        self.start / (2.0 * value)
                     };
                 }
             }
@@ -191,7 +196,11 @@ impl Trial {
     fn interpolate(&mut self, search: &LineSearch, older: (f64, f64), newer: (f64, f64)) {
         if !(newer.0 > search.min_step) {
             self.stage = Stage::GivenUp;
-            self.step = 1.0;
+            self.step = if self.overflowed {
+                search.min_step
+            } else {
+                1.0
+            };
             return;
         }
         let slope = -self.start;

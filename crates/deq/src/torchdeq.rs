@@ -11,6 +11,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod trace;
+
 use deq_implicit::{Core, DeqConfig, Emit, Eval, Gradient, Phantom, States};
 use deq_regularizers::{NormConfig, SpectralNormConfig, WeightNormConfig};
 use deq_solvers::{
@@ -18,6 +20,8 @@ use deq_solvers::{
     SolveConfig, SolveError, SolverConfig, StopMode, Termination,
 };
 use serde::{Deserialize, Serialize};
+
+pub use trace::Trace;
 
 /// TorchDEQ's options (`add_deq_args`, and its solvers' keyword arguments). What is not given has
 /// TorchDEQ's default; what is given must have an effect next to the others.

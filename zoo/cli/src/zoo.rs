@@ -28,6 +28,14 @@ pub(crate) const VERIFIABLE: [(&str, Replay); 12] = [
     ("solvers", deq::parity::replay),
 ];
 
+/// The name under which `verify` knows a model: its fixtures' name.
+pub(crate) fn fixtures_of(model: &str) -> &str {
+    match model {
+        "deq-collapse" => "collapse",
+        other => other,
+    }
+}
+
 /// A model of the zoo.
 #[derive(Serialize)]
 pub(crate) struct Model {
@@ -244,6 +252,19 @@ impl ModuleVisitor for Trained {
         let value = param.val();
         if value.is_require_grad() {
             self.count += value.shape().num_elements();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_can_be_verified_by_its_name() {
+        for model in models().expect("a CPU backend") {
+            let name = fixtures_of(model.name);
+            assert!(VERIFIABLE.iter().any(|(known, _)| *known == name), "{name}");
         }
     }
 }

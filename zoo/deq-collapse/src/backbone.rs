@@ -6,8 +6,8 @@ use burn::nn::{BatchNorm, BatchNormConfig, GroupNorm};
 use burn::tensor::Tensor;
 use deq_kernels::layers::{conv2d, group_norm, group_norm_add_relu, group_norm_relu};
 use deq_kernels::{Activation, add_activation, relu};
+use deq_nn::{Draw, Init};
 
-use crate::init::Init;
 use crate::{NetworkConfig, TrunkNorm};
 
 /// Everything in front of the last block, as in ResNet-18 for small images: a 3×3 convolution, then
@@ -65,10 +65,21 @@ pub enum Norm {
     Group(GroupNorm),
 }
 
+/// A convolution without bias and with a square kernel, with He's weights as in torchvision's
+/// ResNets.
+pub(crate) fn convolution(
+    init: &mut Init<'_>,
+    channels: [usize; 2],
+    kernel: usize,
+    stride: usize,
+) -> Conv2d {
+    init.conv_from(channels, [kernel; 2], stride, Draw::KaimingNormal, None)
+}
+
 impl Trunk {
     pub(crate) fn new(config: &NetworkConfig, init: &mut Init<'_>) -> Self {
         let channels = config.channels();
-        let stem = init.conv([config.in_channels, channels[0]], 3, 1);
+        let stem = convolution(init, [config.in_channels, channels[0]], 3, 1);
         let norm = Norm::new(config.norm, channels[0], init);
         let mut blocks = Vec::new();
         let mut inputs = channels[0];
@@ -109,10 +120,10 @@ impl BasicBlock {
         norm: TrunkNorm,
         init: &mut Init<'_>,
     ) -> Self {
-        let conv1 = init.conv([inputs, outputs], 3, stride);
-        let conv2 = init.conv([outputs; 2], 3, 1);
+        let conv1 = convolution(init, [inputs, outputs], 3, stride);
+        let conv2 = convolution(init, [outputs; 2], 3, 1);
         let shortcut = (stride > 1 || inputs != outputs).then(|| Shortcut {
-            conv: init.conv([inputs, outputs], 1, stride),
+            conv: convolution(init, [inputs, outputs], 1, stride),
             norm: Norm::new(norm, outputs, init),
         });
         Self {

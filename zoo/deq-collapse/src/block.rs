@@ -4,8 +4,9 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use deq_kernels::PackedConv2d;
 use deq_kernels::layers::{group_norm, group_norm_add_relu, group_norm_relu};
+use deq_nn::Init;
 
-use crate::init::Init;
+use crate::backbone::convolution;
 
 /// The last block: a residual block with an injection, the map of the equilibrium and the layer of
 /// the explicit network,
@@ -31,9 +32,9 @@ pub struct InjectedBlock {
 impl InjectedBlock {
     pub(crate) fn new(channels: usize, groups: usize, init: &mut Init<'_>) -> Self {
         Self {
-            conv1: init.conv([channels; 2], 3, 1),
+            conv1: convolution(init, [channels; 2], 3, 1),
             norm1: init.group_norm(groups, channels),
-            conv2: init.conv([channels; 2], 3, 1),
+            conv2: convolution(init, [channels; 2], 3, 1),
             norm2: init.group_norm(groups, channels),
             norm3: init.group_norm(groups, channels),
         }

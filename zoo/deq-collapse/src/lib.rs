@@ -66,7 +66,6 @@ mod config;
 mod error;
 pub mod etf;
 mod imbalance;
-mod init;
 mod matrix;
 mod measures;
 mod model;

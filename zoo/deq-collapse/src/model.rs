@@ -1,14 +1,14 @@
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use deq::implicit::with_prepare;
 use deq::prelude::*;
 use deq_kernels::layers::linear;
+use deq_nn::Init;
 
 use crate::backbone::Trunk;
 use crate::block::InjectedBlock;
 use crate::error::fits;
-use crate::init::Init;
 use crate::{
     Classifier, CollapseError, LastBlock, LinearHead, Matrix, NetworkConfig, TrunkNorm, etf,
 };
@@ -88,9 +88,7 @@ impl Network {
     /// The number of trainable numbers. [`Module::num_params`] counts the running statistics of
     /// the batch norms as well.
     pub fn parameters(&self) -> usize {
-        let mut counter = Counter::default();
-        self.visit(&mut counter);
-        counter.count
+        deq_nn::parameters(self)
     }
 
     /// Logits and features of normalised images, `[samples, in_channels, height, width]`.
@@ -233,27 +231,4 @@ fn enough(place: &'static str, values: usize, least: usize) -> Result<(), Collap
         values,
         least,
     })
-}
-
-/// Counts what an optimiser moves.
-#[derive(Default)]
-struct Counter {
-    count: usize,
-    in_buffer: bool,
-}
-
-impl ModuleVisitor for Counter {
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.in_buffer = container_type == "Struct:BatchNorm" && name.starts_with("running_");
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.in_buffer = false;
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.in_buffer {
-            self.count += param.lazy_shape().num_elements();
-        }
-    }
 }

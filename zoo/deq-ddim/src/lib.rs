@@ -58,7 +58,6 @@ mod diffusion;
 mod equilibrium;
 mod error;
 mod import;
-mod init;
 mod inversion;
 mod joint;
 mod loss;

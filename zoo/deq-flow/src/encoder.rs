@@ -3,8 +3,8 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use deq_kernels::layers::conv2d;
 use deq_kernels::{Activation, add_activation};
+use deq_nn::{Draw, Init};
 
-use crate::init::{Draw, Init};
 use crate::norm::{EncoderNorm, Norm, normalized, rectified};
 
 /// RAFT's encoder, from a frame to features at an eighth of its resolution: a 7×7 convolution of
@@ -58,16 +58,27 @@ pub struct ResidualBlock {
     pub downsample: Option<Vec<Conv2d>>,
 }
 
+/// A convolution with RAFT's weights.
+fn convolution(
+    init: &mut Init<'_>,
+    channels: [usize; 2],
+    kernel: [usize; 2],
+    stride: usize,
+) -> Conv2d {
+    let (weight, bias) = (Draw::KaimingNormal, Some(Draw::Torch));
+    init.conv_from(channels, kernel, stride, weight, bias)
+}
+
 impl Encoder {
     pub(crate) fn new(shape: EncoderShape, init: &mut Init<'_>) -> Self {
         let [first, second, third] = shape.dims;
         Self {
             norm1: Norm::new(shape.norm, first, shape.frozen, init.device()),
-            conv1: init.conv([3, first], [7, 7], 2, true, Draw::Kaiming),
+            conv1: convolution(init, [3, first], [7, 7], 2),
             layer1: pair([first, first], 1, shape, init),
             layer2: pair([first, second], 2, shape, init),
             layer3: pair([second, third], 2, shape, init),
-            conv2: init.conv([third, shape.output], [1, 1], 1, true, Draw::Kaiming),
+            conv2: convolution(init, [third, shape.output], [1, 1], 1),
         }
     }
 
@@ -104,13 +115,12 @@ impl ResidualBlock {
         let norm = || Norm::new(shape.norm, outputs, shape.frozen, device);
         let halves = stride != 1;
         Self {
-            conv1: init.conv([inputs, outputs], [3, 3], stride, true, Draw::Kaiming),
-            conv2: init.conv([outputs, outputs], [3, 3], 1, true, Draw::Kaiming),
+            conv1: convolution(init, [inputs, outputs], [3, 3], stride),
+            conv2: convolution(init, [outputs, outputs], [3, 3], 1),
             norm1: norm(),
             norm2: norm(),
             norm3: if halves { norm() } else { None },
-            downsample: halves
-                .then(|| vec![init.conv([inputs, outputs], [1, 1], stride, true, Draw::Kaiming)]),
+            downsample: halves.then(|| vec![convolution(init, [inputs, outputs], [1, 1], stride)]),
         }
     }
 

@@ -3,8 +3,8 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use deq_kernels::layers::conv2d;
 use deq_kernels::{PackedConv2d, matmul, softmax};
+use deq_nn::Init;
 
-use crate::init::{Draw, Init};
 use crate::prepared::PreparedAggregate;
 
 /// Which pixels of the first frame look alike, from its context features: the attention of global
@@ -21,7 +21,7 @@ pub struct Attention {
 impl Attention {
     pub(crate) fn new(dim: usize, init: &mut Init<'_>) -> Self {
         Self {
-            to_qk: init.conv([dim, 2 * dim], [1, 1], 1, false, Draw::Torch),
+            to_qk: init.conv([dim, 2 * dim], [1, 1], 1, false),
         }
     }
 
@@ -53,7 +53,7 @@ pub struct Aggregate {
 impl Aggregate {
     pub(crate) fn new(dim: usize, init: &mut Init<'_>) -> Self {
         Self {
-            to_v: init.conv([dim, dim], [1, 1], 1, false, Draw::Torch),
+            to_v: init.conv([dim, dim], [1, 1], 1, false),
             gamma: init.param(vec![0.0], [1]),
         }
     }

@@ -1,14 +1,14 @@
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use deq::implicit::with_prepare;
 use deq::prelude::*;
 use deq_kernels::relu;
+use deq_nn::Init;
 
 use crate::arguments::{FlowArguments, MatcherState};
 use crate::encoder::{Encoder, EncoderShape};
 use crate::error::fits;
 use crate::gma::Attention;
-use crate::init::Init;
 use crate::padding::{InputPadder, Padding};
 use crate::update::UpdateBlock;
 use crate::upsample::{FACTOR, MaskLayer, convex_upsample, mask, mask_head};
@@ -108,9 +108,7 @@ impl DeqFlow {
     /// The number of trainable numbers. [`Module::num_params`] counts the running statistics of
     /// the batch norms as well.
     pub fn parameters(&self) -> usize {
-        let mut counter = Counter::default();
-        self.visit(&mut counter);
-        counter.count
+        deq_nn::parameters(self)
     }
 
     /// The flow from the first frames to the second, `[samples, 3, height, width]` each, red, green
@@ -305,27 +303,4 @@ impl DeqFlow {
 /// From 0 … 255 to −1 … 1.
 fn centred(frame: Tensor<4>) -> Tensor<4> {
     frame * (2.0 / 255.0) - 1.0
-}
-
-/// Counts what an optimiser moves.
-#[derive(Default)]
-struct Counter {
-    count: usize,
-    in_buffer: bool,
-}
-
-impl ModuleVisitor for Counter {
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.in_buffer = container_type == "Struct:BatchNorm2d" && name.starts_with("running_");
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.in_buffer = false;
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.in_buffer {
-            self.count += param.lazy_shape().num_elements();
-        }
-    }
 }

@@ -2,10 +2,10 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use deq_kernels::PackedConv2d;
+use deq_nn::Init;
 
 use crate::FlowConfig;
 use crate::gma::Aggregate;
-use crate::init::{Draw, Init};
 use crate::prepared::{PreparedEncoder, PreparedGru, PreparedHead, PreparedUpdate};
 
 /// The recurrent matcher inside the equilibrium: from correlation and flow to motion features,
@@ -72,9 +72,8 @@ impl MotionEncoder {
     fn new(config: &FlowConfig, init: &mut Init<'_>) -> Self {
         let ([c1, c2], [f1, f2]) = (config.motion.correlation, config.motion.flow);
         let planes = config.correlation_planes();
-        let mut conv = |channels: [usize; 2], kernel: usize| {
-            init.conv(channels, [kernel; 2], 1, true, Draw::Torch)
-        };
+        let mut conv =
+            |channels: [usize; 2], kernel: usize| init.conv(channels, [kernel; 2], 1, true);
         Self {
             convc1: conv([planes, c1], 1),
             convc2: conv([c1, c2], 3),
@@ -124,8 +123,7 @@ pub struct SepConvGru {
 
 impl SepConvGru {
     fn new(hidden: usize, inputs: usize, init: &mut Init<'_>) -> Self {
-        let mut conv =
-            |kernel: [usize; 2]| init.conv([hidden + inputs, hidden], kernel, 1, true, Draw::Torch);
+        let mut conv = |kernel: [usize; 2]| init.conv([hidden + inputs, hidden], kernel, 1, true);
         Self {
             convz1: conv([1, 5]),
             convr1: conv([1, 5]),
@@ -164,8 +162,8 @@ pub struct FlowHead {
 impl FlowHead {
     fn new(hidden: usize, inner: usize, init: &mut Init<'_>) -> Self {
         Self {
-            conv1: init.conv([hidden, inner], [3, 3], 1, true, Draw::Torch),
-            conv2: init.conv([inner, 2], [3, 3], 1, true, Draw::Torch),
+            conv1: init.conv([hidden, inner], [3, 3], 1, true),
+            conv2: init.conv([inner, 2], [3, 3], 1, true),
         }
     }
 

@@ -6,8 +6,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::ops::PadMode;
 use deq_kernels::layers::conv2d;
 use deq_kernels::relu;
-
-use crate::init::{Draw, Init};
+use deq_nn::Init;
 
 /// How many times smaller features are than frames, on each side.
 pub const FACTOR: usize = 8;
@@ -35,9 +34,9 @@ pub enum MaskLayer {
 /// The head: a 3×3 convolution, a rectifier and a 1×1 convolution to 9 · 8 · 8 channels.
 pub(crate) fn mask_head(hidden: usize, inner: usize, init: &mut Init<'_>) -> Vec<MaskLayer> {
     vec![
-        MaskLayer::Conv(init.conv([hidden, inner], [3, 3], 1, true, Draw::Torch)),
+        MaskLayer::Conv(init.conv([hidden, inner], [3, 3], 1, true)),
         MaskLayer::Relu(Relu::new()),
-        MaskLayer::Conv(init.conv([inner, MASK_CHANNELS], [1, 1], 1, true, Draw::Torch)),
+        MaskLayer::Conv(init.conv([inner, MASK_CHANNELS], [1, 1], 1, true)),
     ]
 }
 

@@ -1,9 +1,9 @@
 use burn::tensor::Device;
 use deq::prelude::*;
+use deq_nn::Init;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{require, require_rate};
-use crate::init::Init;
 use crate::{BatchWideConfig, Fusion, FusionError};
 
 /// How features of several modalities become one.

@@ -2,11 +2,11 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq_kernels::layers::linear;
+use deq_nn::Init;
 
 use crate::baselines::{Concatenation, LowRankFusion, TensorFusion, WeightedSum};
 use crate::config::{FusionConfig, FusionMethod};
 use crate::error::FusionError;
-use crate::init::Init;
 use crate::layer::{Call, DeqFusion, Fused, check, keep_present};
 
 /// A way to join modalities: the fusion layer or a baseline, all with the same inputs and outputs.
@@ -52,7 +52,9 @@ impl Fusion {
         );
         let projections = widths
             .iter()
-            .map(|&width| (one_width && width != features).then(|| init.linear(width, features)))
+            .map(|&width| {
+                (one_width && width != features).then(|| init.linear(width, features, true))
+            })
             .collect();
         let count = widths.len();
         let method = match &config.method {

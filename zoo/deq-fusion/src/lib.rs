@@ -62,7 +62,6 @@ mod error;
 mod evaluation;
 mod fusion;
 mod import;
-mod init;
 mod layer;
 pub mod metrics;
 mod networks;

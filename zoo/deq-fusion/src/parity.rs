@@ -5,11 +5,11 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use deq::prelude::*;
 use deq::solvers::{AndersonConfig, BroydenConfig, Mixing, Overflow, Regularization};
 use deq_import::{gradients, load};
+use deq_nn::Init;
 use deq_parity::{Fixture, FixtureError, Mode, Results};
 use serde::Deserialize;
 
 use crate::import::{ours, theirs};
-use crate::init::Init;
 use crate::{
     BatchMode, BatchStop, BatchWideConfig, Call, DeqFusion, Equilibrium, EquilibriumConfig,
     FusionMethod, FusionState, Injection, LayerConfig, MmDynamics, MmDynamicsConfig, SolveMethod,

@@ -4,10 +4,11 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq_kernels::{exp, sin};
+use deq_nn::Init;
+use rand_distr::Gamma;
 
 use crate::Filter;
 use crate::config::InrConfig;
-use crate::init::Init;
 
 /// How coordinates enter the map: one linear map of them, cut into a part for the start and one
 /// for each layer, and the filter's own function of it.
@@ -37,7 +38,8 @@ impl Injection {
         let (mut mu, mut gamma) = (None, None);
         if let Filter::Gabor { alpha } = config.filter {
             let centres = init.uniform(outputs * inputs, 1.0);
-            let widths = init.gamma(outputs, alpha);
+            let gammas = Gamma::new(alpha, 1.0).expect("the shape was validated");
+            let widths = init.sample(outputs, &gammas);
             // Narrow envelopes go with high frequencies. The weight is `[inputs, outputs]`.
             for row in weight.chunks_mut(outputs) {
                 for (value, width) in row.iter_mut().zip(&widths) {
@@ -48,7 +50,10 @@ impl Injection {
             gamma = Some(init.param(widths, [outputs]));
         }
         Self {
-            x_map: init.linear_from(weight, bias, inputs, outputs),
+            x_map: Linear {
+                weight: init.param(weight, [inputs, outputs]),
+                bias: Some(init.param(bias, [outputs])),
+            },
             mu,
             gamma,
             filter: config.filter,

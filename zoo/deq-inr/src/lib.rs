@@ -33,7 +33,6 @@
 
 mod config;
 mod fit;
-mod init;
 mod injection;
 mod mfn;
 mod model;

@@ -2,10 +2,10 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq_kernels::{Activation, PackedLinear, add_activation, linear, sin};
+use deq_nn::Init;
 
 use crate::Filter;
 use crate::config::InrConfig;
-use crate::init::Init;
 
 /// A multiplicative filter network (Fathony et al., ICLR 2021) as the map $f$ of the equilibrium:
 ///
@@ -30,7 +30,7 @@ pub struct MfnLayer {
 impl Mfn {
     pub(crate) fn new(config: &InrConfig, init: &mut Init<'_>) -> Self {
         let layer = |_| MfnLayer {
-            z_map: init.linear(config.width, config.width),
+            z_map: init.linear(config.width, config.width, true),
         };
         Self {
             layers: (0..config.layers).map(layer).collect(),

@@ -3,9 +3,9 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use deq::implicit::with_prepare;
 use deq::prelude::*;
+use deq_nn::Init;
 
 use crate::config::{InrConfig, InrError, fits};
-use crate::init::Init;
 use crate::{Injection, Mfn};
 
 /// An implicit neural representation: coordinates in, the signal's values out. Built by
@@ -54,7 +54,7 @@ impl Inr {
         let mut init = Init::new(device, seed);
         let injection = Injection::new(config, &mut init);
         let f = Mfn::new(config, &mut init);
-        let output_map = init.linear(config.width, config.out_channels);
+        let output_map = init.linear(config.width, config.out_channels, true);
         Ok(Self {
             injection,
             f: match &config.weight_norm {

@@ -1,25 +1,19 @@
-//! Initial weights, drawn on the host so that a seed gives the same model on every device.
-
 use burn::module::Param;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use rand_distr::{Distribution, Normal};
+use burn::tensor::{Device, Tensor};
+use deq_nn::Draw;
+use rand_distr::Normal;
 
-/// Draws numbers in a fixed order.
+/// Draws weights of one standard deviation.
 pub(crate) struct Init<'a> {
-    rng: StdRng,
-    device: &'a Device,
-    /// The standard deviation of weights.
+    numbers: deq_nn::Init<'a>,
     std: f64,
 }
 
 impl<'a> Init<'a> {
     pub(crate) fn new(device: &'a Device, seed: u64, std: f64) -> Self {
         Self {
-            rng: StdRng::seed_from_u64(seed),
-            device,
+            numbers: deq_nn::Init::new(device, seed),
             std,
         }
     }
@@ -37,11 +31,8 @@ impl<'a> Init<'a> {
         shape: [usize; D],
     ) -> Param<Tensor<D>> {
         let normal = Normal::new(mean, self.std).expect("the deviation was validated");
-        let count: usize = shape.iter().product();
-        let values: Vec<f32> = (0..count)
-            .map(|_| normal.sample(&mut self.rng) as f32)
-            .collect();
-        self.param(values, shape)
+        let values = self.numbers.sample(shape.iter().product(), &normal);
+        self.numbers.param(values, shape)
     }
 
     /// A parameter of uniform numbers in `[-bound, bound)`.
@@ -50,35 +41,26 @@ impl<'a> Init<'a> {
         bound: f64,
         shape: [usize; D],
     ) -> Param<Tensor<D>> {
-        let count: usize = shape.iter().product();
-        let values: Vec<f32> = (0..count)
-            .map(|_| self.rng.random_range(-bound..bound) as f32)
-            .collect();
-        self.param(values, shape)
+        let values = self.numbers.uniform(shape.iter().product(), bound);
+        self.numbers.param(values, shape)
     }
 
     /// A parameter of zeros.
     pub(crate) fn zeros<const D: usize>(&self, shape: [usize; D]) -> Param<Tensor<D>> {
-        let count: usize = shape.iter().product();
-        self.param(vec![0.0; count], shape)
+        self.numbers.param(vec![0.0; shape.iter().product()], shape)
     }
 
     /// A linear layer: normal weights, and a bias of zeros where there is one.
     pub(crate) fn linear(&mut self, inputs: usize, outputs: usize, bias: bool) -> Linear {
-        Linear {
-            weight: self.normal(0.0, [inputs, outputs]),
-            bias: bias.then(|| self.zeros([outputs])),
-        }
+        let weight = Draw::Normal { std: self.std };
+        let bias = bias.then_some(Draw::Zeros);
+        self.numbers.linear_from(inputs, outputs, weight, bias)
     }
 
     /// Layer norm with gains around 1.
     pub(crate) fn layer_norm(&mut self, width: usize) -> LayerNorm {
-        let mut norm = LayerNormConfig::new(width).init(self.device);
+        let mut norm = LayerNormConfig::new(width).init(self.numbers.device());
         norm.gamma = self.normal(1.0, [width]);
         norm
-    }
-
-    fn param<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
-        Param::from_data(TensorData::new(values, shape), self.device)
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use deq::prelude::*;
 use deq::regularizers::{Correction, jacobian_penalty_with};
 use deq::solvers::StepEvent;
-use deq::torchdeq::{Options, Solver};
+use deq::torchdeq::{Options, Trace};
 use deq_import::{StateDict, gradients, load};
 use deq_parity::{Fixture, FixtureError, Mode, Results};
 use serde::Deserialize;
@@ -89,7 +89,8 @@ fn replay(
     for segment in ["1", "2"] {
         let tokens = Tokens::read(fixture, &format!("input.data{segment}"))?;
         let targets = Tokens::read(fixture, &format!("input.target{segment}"))?;
-        let mut trace = Trace::new(&options);
+        let cap = model.config().deq.eval_max_iter();
+        let mut trace = Trace::new(options.f_solver, cap);
         let mut record = |event: &StepEvent<'_>| trace.record(event);
         let forward = ForwardOptions {
             observer: Some(&mut record),
@@ -103,7 +104,8 @@ fn replay(
         let layout = Layout(architecture);
         insert_states(&mut results, segment, &layout, &output);
         if let (Mode::Eval, Some(stats)) = (fixture.mode, &output.stats) {
-            trace.insert(&mut results, segment, stats.best_steps.len());
+            results.insert_data(format!("expect.abs_trace{segment}"), trace.abs_trace());
+            results.insert_data(format!("expect.rel_trace{segment}"), trace.rel_trace());
             let steps: Vec<i64> = stats.best_steps.iter().map(|&step| step as i64).collect();
             let count = steps.len();
             let steps = TensorData::new(steps, [count]);
@@ -264,69 +266,4 @@ fn insert_map(
         results.insert("expect.jac_loss", penalty);
     }
     Ok(())
-}
-
-/// Each sample's residuals, step by step.
-struct Trace {
-    /// Evaluations that precede the reference's trace.
-    untraced: usize,
-    /// The reference's number of steps.
-    length: usize,
-    events: usize,
-    absolute: Vec<Vec<f64>>,
-    relative: Vec<Vec<f64>>,
-}
-
-impl Trace {
-    fn new(options: &Options) -> Self {
-        let max_iter = options.f_max_iter.unwrap_or(40);
-        let cap = match options.eval_f_max_iter {
-            0 => (max_iter as f64 * options.eval_factor.unwrap_or(1.0)) as usize,
-            steps => steps,
-        };
-        let (untraced, length) = match options.f_solver {
-            Solver::FixedPointIter | Solver::SimpleFixedPointIter => (0, cap),
-            Solver::Anderson => (2, cap.saturating_sub(2)),
-            Solver::Broyden => (1, cap),
-        };
-        Self {
-            untraced,
-            length,
-            events: 0,
-            absolute: Vec::new(),
-            relative: Vec::new(),
-        }
-    }
-
-    fn record(&mut self, event: &StepEvent<'_>) {
-        self.events += 1;
-        if self.events <= self.untraced {
-            return;
-        }
-        let image = norms(event.evaluation.image.clone());
-        let residual = norms(event.evaluation.residual.clone());
-        let ratios = residual.iter().zip(&image).map(|(r, f)| r / (f + 1e-9));
-        self.relative.push(ratios.collect());
-        self.absolute.push(residual);
-    }
-
-    /// After an early stop the reference pads its traces with the lowest value.
-    fn insert(&self, results: &mut Results, segment: &str, batch: usize) {
-        for (kind, trace) in [("abs", &self.absolute), ("rel", &self.relative)] {
-            let mut padded = Vec::with_capacity(batch * self.length);
-            for sample in 0..batch {
-                let of_sample = || trace.iter().map(move |row| row[sample]);
-                let lowest = of_sample().fold(f64::INFINITY, f64::min);
-                let padding = std::iter::repeat(lowest);
-                padded.extend(of_sample().chain(padding).take(self.length));
-            }
-            let padded = TensorData::new(padded, [batch, self.length]);
-            results.insert_data(format!("expect.{kind}_trace{segment}"), padded);
-        }
-    }
-}
-
-fn norms(matrix: Tensor<2>) -> Vec<f64> {
-    let data = matrix.square().sum_dim(1).sqrt().into_data();
-    data.iter::<f64>().collect()
 }

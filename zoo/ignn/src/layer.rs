@@ -8,10 +8,10 @@ use burn::tensor::{Tensor, TensorData};
 use deq::prelude::*;
 use deq::regularizers::spectral_radius;
 use deq_kernels::matmul;
+use deq_nn::Init;
 use serde::{Deserialize, Serialize};
 
 use crate::error::fits;
-use crate::init::Init;
 use crate::map::{Args, map, prepare};
 use crate::projection::project;
 use crate::{Adjacency, Architecture, IgnnConfig, IgnnError};
@@ -99,11 +99,15 @@ impl ImplicitGraph {
         init: &mut Init<'_>,
     ) -> Result<Self, IgnnError> {
         let bound = (1.0 / hidden as f64).sqrt();
+        let mut uniform = |shape: [usize; 2]| {
+            let values = init.uniform(shape.iter().product(), bound);
+            init.param(values, shape)
+        };
         let layer = Self {
-            W: init.uniform([hidden, hidden], bound),
-            Omega_1: init.uniform([hidden, inputs], bound),
-            Omega_2: init.uniform([hidden, inputs], bound),
-            bias: init.uniform([hidden, 1], bound),
+            W: uniform([hidden, hidden]),
+            Omega_1: uniform([hidden, inputs]),
+            Omega_2: uniform([hidden, inputs]),
+            bias: uniform([hidden, 1]),
             deq: config.deq.init()?,
             kappa: config.kappa,
             activation: config.activation,

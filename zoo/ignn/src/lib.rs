@@ -35,7 +35,6 @@ mod adjacency;
 mod config;
 mod error;
 mod graph;
-mod init;
 mod layer;
 mod map;
 mod metrics;

@@ -10,8 +10,8 @@ use burn::tensor::{Device, Tensor};
 use deq::regularizers::reset_norms;
 use deq_kernels::layers::linear;
 use deq_kernels::{Activation, exp, relu};
+use deq_nn::Init;
 
-use crate::init::Init;
 use crate::{
     Adjacency, Architecture, GraphBatch, IgnnConfig, IgnnError, ImplicitGraph, LayerOutput,
 };

@@ -2,7 +2,6 @@
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
-use deq::implicit::Eval;
 use deq::prelude::*;
 use deq::regularizers::SpectralNorm;
 use deq::solvers::StepEvent;
@@ -64,6 +63,7 @@ pub fn replay(fixture: &Fixture, device: &Device) -> Result<Results, FixtureErro
         },
         batch: batch(fixture, &config, device)?,
         config: ignn_config(&config, &options)?,
+        solver: options.f_solver,
     };
     match config.net {
         Net::Ppi => case.replay::<DeepNet>(|index| format!("ignn.{index}")),
@@ -77,6 +77,7 @@ struct Case<'a> {
     device: Device,
     batch: GraphBatch,
     config: IgnnConfig,
+    solver: torchdeq::Solver,
 }
 
 impl Case<'_> {
@@ -142,12 +143,9 @@ impl Case<'_> {
     /// Each hidden unit's residuals, `[hidden, steps]`, padded with their lowest as in the
     /// reference.
     fn trace(&self, layer: &ImplicitGraph, input: Tensor<2>) -> Result<TensorData, FixtureError> {
-        let mut steps: Vec<Vec<f64>> = Vec::new();
-        let mut record = |event: &StepEvent<'_>| {
-            let residual = event.evaluation.residual.clone();
-            let norms = residual.square().sum_dim(1).sqrt().into_data();
-            steps.push(norms.iter::<f64>().collect());
-        };
+        let cap = self.config.deq.eval_max_iter();
+        let mut trace = torchdeq::Trace::new(self.solver, cap);
+        let mut record = |event: &StepEvent<'_>| trace.record(event);
         let options = CallOptions {
             observer: Some(&mut record),
             ..CallOptions::default()
@@ -155,20 +153,7 @@ impl Case<'_> {
         layer
             .forward_with(options, &self.batch.adjacency, input)
             .map_err(FixtureError::replay)?;
-
-        let cap = self.config.deq.forward.termination.max_iter;
-        let length = match self.config.deq.eval {
-            Eval::Factor(factor) => (cap as f64 * factor) as usize,
-            Eval::MaxIter(steps) => steps,
-        };
-        let hidden = steps.first().map_or(0, Vec::len);
-        let mut padded = Vec::with_capacity(hidden * length);
-        for unit in 0..hidden {
-            let of_unit = || steps.iter().map(move |step| step[unit]);
-            let lowest = of_unit().fold(f64::INFINITY, f64::min);
-            padded.extend(of_unit().chain(std::iter::repeat(lowest)).take(length));
-        }
-        Ok(TensorData::new(padded, [hidden, length]))
+        Ok(trace.abs_trace())
     }
 }
 

@@ -6,9 +6,9 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use deq_kernels::PackedConv2d;
 use deq_kernels::layers::{group_norm, group_norm_relu};
+use deq_nn::{Draw, Init};
 
 use crate::MdeqConfig;
-use crate::init::{Draw, Init};
 
 /// What branch `from` adds to branch `to` in the fusion.
 #[derive(Module, Debug)]
@@ -91,7 +91,7 @@ impl Fusion {
     ) -> Option<Self> {
         let (inputs, outputs) = (config.channels[from], config.channels[to]);
         let mut conv_norm = |outputs: usize, kernel: usize, stride: usize| ConvNorm {
-            conv: init.conv([inputs, outputs], kernel, stride, false, draw),
+            conv: init.conv_from([inputs, outputs], [kernel; 2], stride, draw, None),
             gnorm: init.group_norm(config.groups, outputs),
         };
         if from > to {

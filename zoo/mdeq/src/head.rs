@@ -5,10 +5,10 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use deq_kernels::layers::conv2d;
 use deq_kernels::{Activation, add_activation, relu};
+use deq_nn::{BatchNorm, BatchNormConfig, Init};
 
 use crate::MdeqConfig;
-use crate::init::{Draw, Init};
-use crate::layers::{BatchNorm2d, Layer, MOMENTUM, conv_norm, conv_norm_relu, sequence};
+use crate::layers::{Layer, NARROW, conv_norm, conv_norm_relu, sequence};
 
 /// How many times wider a bottleneck is outside than inside.
 pub(crate) const EXPANSION: usize = 4;
@@ -24,15 +24,15 @@ pub struct Bottleneck {
     /// $W_1$, to $h$ channels.
     pub conv1: Conv2d,
     /// $\mathrm{BN}_1$.
-    pub bn1: BatchNorm2d,
+    pub bn1: BatchNorm,
     /// $W_2$.
     pub conv2: Conv2d,
     /// $\mathrm{BN}_2$.
-    pub bn2: BatchNorm2d,
+    pub bn2: BatchNorm,
     /// $W_3$, to $4h$ channels.
     pub conv3: Conv2d,
     /// $\mathrm{BN}_3$.
-    pub bn3: BatchNorm2d,
+    pub bn3: BatchNorm,
     /// $s$.
     pub downsample: Option<Vec<Layer>>,
 }
@@ -40,14 +40,18 @@ pub struct Bottleneck {
 impl Bottleneck {
     fn new(inputs: usize, inner: usize, init: &mut Init<'_>) -> Self {
         let outputs = EXPANSION * inner;
-        let plain = |channels| BatchNorm2d::new(channels, false, MOMENTUM, init.device());
+        let plain = BatchNormConfig {
+            affine: false,
+            ..BatchNormConfig::default()
+        };
+        let plain = |channels| plain.init(channels, init.device());
         let (bn1, bn2, bn3) = (plain(inner), plain(inner), plain(outputs));
         Self {
-            conv1: init.conv([inputs, inner], 1, 1, false, Draw::Narrow),
+            conv1: init.conv_from([inputs, inner], [1; 2], 1, NARROW, None),
             bn1,
-            conv2: init.conv([inner; 2], 3, 1, false, Draw::Narrow),
+            conv2: init.conv_from([inner; 2], [3; 2], 1, NARROW, None),
             bn2,
-            conv3: init.conv([inner, outputs], 1, 1, false, Draw::Narrow),
+            conv3: init.conv_from([inner, outputs], [1; 2], 1, NARROW, None),
             bn3,
             downsample: (inputs != outputs)
                 .then(|| conv_norm(init, [inputs, outputs], 1, 1, false)),

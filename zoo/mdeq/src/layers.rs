@@ -1,79 +1,10 @@
-use burn::module::{Module, Param, RunningState};
+use burn::module::Module;
 use burn::nn::Relu;
 use burn::nn::conv::Conv2d;
-use burn::tensor::module::{batch_norm, batch_norm_train};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use deq_kernels::layers::conv2d;
 use deq_kernels::relu;
-
-use crate::init::{Draw, Init};
-
-const EPSILON: f64 = 1e-5;
-
-/// Batch norm as in PyTorch, with or without gain and shift.
-///
-/// On an autodiff device it normalises with the batch's mean and biased variance, and moves the
-/// running statistics towards that mean and the *unbiased* variance; burn's own takes the biased
-/// one and always has gain and shift. Elsewhere, as after `valid()`, it normalises with the
-/// running statistics.
-#[derive(Module, Debug)]
-pub struct BatchNorm2d {
-    /// Gains, `[channels]`.
-    pub weight: Option<Param<Tensor<1>>>,
-    /// Shifts, `[channels]`.
-    pub bias: Option<Param<Tensor<1>>>,
-    /// The running mean, `[channels]`.
-    pub running_mean: RunningState<Tensor<1>>,
-    /// The running variance, `[channels]`.
-    pub running_var: RunningState<Tensor<1>>,
-    #[module(skip)]
-    momentum: f64,
-}
-
-impl BatchNorm2d {
-    /// A layer for so many channels, with mean 0 and variance 1. `momentum` is the weight of a new
-    /// batch in the running statistics: PyTorch's default is 0.1.
-    pub fn new(channels: usize, affine: bool, momentum: f64, device: &Device) -> Self {
-        let param = |value: f32| {
-            let values = TensorData::new(vec![value; channels], [channels]);
-            affine.then(|| Param::from_data(values, device))
-        };
-        Self {
-            weight: param(1.0),
-            bias: param(0.0),
-            running_mean: RunningState::new(Tensor::zeros([channels], device)),
-            running_var: RunningState::new(Tensor::ones([channels], device)),
-            momentum,
-        }
-    }
-
-    /// Normalises `[samples, channels, height, width]`.
-    ///
-    /// A training batch with a single value a channel leaves the running variance as it is: its
-    /// unbiased variance is undefined.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mean = self.running_mean.value_sync();
-        let variance = self.running_var.value_sync();
-        let value = |param: &Param<Tensor<1>>| param.val();
-        let weight = self.weight.as_ref().map_or_else(|| mean.ones_like(), value);
-        let bias = self.bias.as_ref().map_or_else(|| mean.zeros_like(), value);
-        if !mean.is_autodiff() {
-            return batch_norm(x, weight, bias, mean, variance, EPSILON);
-        }
-        let [samples, _, height, width] = x.dims();
-        let count = samples * height * width;
-        let result = batch_norm_train(x, weight, bias, EPSILON);
-        let (old, new) = (1.0 - self.momentum, self.momentum);
-        self.running_mean
-            .update((mean * old + result.mean.detach() * new).detach());
-        if count > 1 {
-            let unbiased = result.variance.detach() * (count as f64 / (count - 1) as f64);
-            self.running_var
-                .update((variance * old + unbiased * new).detach());
-        }
-        result.output
-    }
-}
+use deq_nn::{BatchNorm, BatchNormConfig, Draw, Init};
 
 /// An element of a sequence of layers, numbered as in PyTorch's `Sequential`.
 #[derive(Module, Debug)]
@@ -85,13 +16,13 @@ pub enum Layer {
     /// A convolution.
     Conv(Conv2d),
     /// A batch norm.
-    Norm(BatchNorm2d),
+    Norm(BatchNorm),
     /// A rectifier. It has no weights, and a number all the same.
     Relu(Relu),
 }
 
-/// The weight of a new batch in the running statistics.
-pub(crate) const MOMENTUM: f64 = 0.1;
+/// The weights and biases of convolutions without weight norm.
+pub(crate) const NARROW: Draw = Draw::Normal { std: 0.01 };
 
 /// A convolution and a batch norm.
 pub(crate) fn conv_norm(
@@ -101,8 +32,14 @@ pub(crate) fn conv_norm(
     stride: usize,
     bias: bool,
 ) -> Vec<Layer> {
-    let conv = init.conv(channels, kernel, stride, bias, Draw::Narrow);
-    let norm = BatchNorm2d::new(channels[1], true, MOMENTUM, init.device());
+    let conv = init.conv_from(
+        channels,
+        [kernel; 2],
+        stride,
+        NARROW,
+        bias.then_some(NARROW),
+    );
+    let norm = BatchNormConfig::default().init(channels[1], init.device());
     vec![Layer::Conv(conv), Layer::Norm(norm)]
 }
 

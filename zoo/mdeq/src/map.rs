@@ -1,10 +1,11 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use deq_kernels::add;
+use deq_nn::{Draw, Init};
 
 use crate::config::MapNorm;
 use crate::fusion::Fusion;
-use crate::init::{Draw, Init};
+use crate::layers::NARROW;
 use crate::post::PostFusion;
 use crate::residual::Branch;
 use crate::{MdeqConfig, MdeqError};
@@ -31,7 +32,7 @@ pub struct MultiscaleMap {
 
 impl MultiscaleMap {
     pub(crate) fn new(config: &MdeqConfig, init: &mut Init<'_>) -> Result<Self, MdeqError> {
-        let draw = |normed: bool| if normed { Draw::Torch } else { Draw::Narrow };
+        let draw = |normed: bool| if normed { Draw::Torch } else { NARROW };
         let norm = config.norm.as_ref();
         let (in_blocks, in_fusion) = (
             draw(norm.is_some()),

@@ -1,13 +1,13 @@
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Shape, Tensor};
 use deq::implicit::with_prepare;
 use deq::prelude::*;
 use deq_kernels::layers::linear;
+use deq_nn::Init;
 
 use crate::error::fits;
 use crate::head::{self, Bottleneck};
-use crate::init::Init;
 use crate::layers::{Layer, sequence};
 use crate::map::MultiscaleMap;
 use crate::{MdeqConfig, MdeqError, stem};
@@ -65,7 +65,7 @@ impl Mdeq {
             incre_modules: head::incre_modules(config, &mut init),
             downsamp_modules: head::downsamp_modules(config, &mut init),
             final_layer: head::final_layer(config, &mut init),
-            classifier: init.linear(config.final_channels, config.classes),
+            classifier: init.linear(config.final_channels, config.classes, true),
             deq: config.deq.init()?,
             config: config.clone(),
         })
@@ -79,9 +79,7 @@ impl Mdeq {
     /// The number of trainable numbers. [`Module::num_params`] counts the running statistics of
     /// the batch norms as well.
     pub fn parameters(&self) -> usize {
-        let mut counter = Counter::default();
-        self.visit(&mut counter);
-        counter.count
+        deq_nn::parameters(self)
     }
 
     /// The logits of normalised images, `[samples, in_channels, height, width]`.
@@ -217,28 +215,5 @@ impl Mdeq {
             });
         }
         Ok(shapes)
-    }
-}
-
-/// Counts what an optimiser moves.
-#[derive(Default)]
-struct Counter {
-    count: usize,
-    in_buffer: bool,
-}
-
-impl ModuleVisitor for Counter {
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.in_buffer = container_type == "Struct:BatchNorm2d" && name.starts_with("running_");
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.in_buffer = false;
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.in_buffer {
-            self.count += param.lazy_shape().num_elements();
-        }
     }
 }

@@ -7,12 +7,13 @@ use deq::regularizers::Correction;
 use deq::solvers::StepEvent;
 use deq::torchdeq;
 use deq_import::{gradients, load};
+use deq_nn::BatchNorm;
 use deq_parity::{Fixture, FixtureError, Mode, Results};
 use serde::Deserialize;
 
 use crate::layers::Layer;
 use crate::task::{cross_entropy, targets};
-use crate::{BatchNorm2d, MapNorm, Mdeq, MdeqConfig};
+use crate::{MapNorm, Mdeq, MdeqConfig};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,7 +63,11 @@ pub fn replay(fixture: &Fixture, device: &Device) -> Result<Results, FixtureErro
 
     let mut results = Results::new();
     let injection = model.inject(images).map_err(FixtureError::replay)?;
-    let mut trace = Trace::new(&config, &options);
+    let is_damped =
+        config.variant == Variant::Imagenet && options.f_solver == torchdeq::Solver::FixedPointIter;
+    let scale = options.tau.filter(|_| is_damped).unwrap_or(1.0);
+    let cap = model.config().deq.eval_max_iter();
+    let mut trace = torchdeq::Trace::new(options.f_solver, cap).with_scale(scale);
     let mut record = |event: &StepEvent<'_>| trace.record(event);
     let call = CallOptions {
         observer: Some(&mut record),
@@ -77,7 +82,10 @@ pub fn replay(fixture: &Fixture, device: &Device) -> Result<Results, FixtureErro
     insert_states(&mut results, &model, &states, injection);
     insert_logits(&mut results, fixture, &config, &logits)?;
     match fixture.mode {
-        Mode::Eval => trace.insert(&mut results, eval_max_iter(model.config())),
+        Mode::Eval => {
+            results.insert_data("expect.abs_trace", trace.abs_trace());
+            results.insert_data("expect.rel_trace", trace.rel_trace());
+        }
         Mode::Train => {
             insert_running_statistics(&mut results, &model);
             let cotangent: Tensor<2> = fixture.tensor("input.cotangent", &device)?;
@@ -177,7 +185,7 @@ fn insert_logits(
 }
 
 fn insert_running_statistics(results: &mut Results, model: &Mdeq) {
-    let mut norms: Vec<(String, &BatchNorm2d)> = Vec::new();
+    let mut norms: Vec<(String, &BatchNorm)> = Vec::new();
     in_sequence("downsample", &model.downsample, &mut norms);
     if let Some(layers) = &model.stage0 {
         in_sequence("stage0", layers, &mut norms);
@@ -208,88 +216,10 @@ fn insert_running_statistics(results: &mut Results, model: &Mdeq) {
     }
 }
 
-fn in_sequence<'a>(name: &str, layers: &'a [Layer], norms: &mut Vec<(String, &'a BatchNorm2d)>) {
+fn in_sequence<'a>(name: &str, layers: &'a [Layer], norms: &mut Vec<(String, &'a BatchNorm)>) {
     for (index, layer) in layers.iter().enumerate() {
         if let Layer::Norm(norm) = layer {
             norms.push((format!("{name}.{index}"), norm));
         }
     }
-}
-
-fn eval_max_iter(config: &MdeqConfig) -> usize {
-    let max_iter = config.deq.forward.termination.max_iter;
-    match config.deq.eval {
-        deq::implicit::Eval::Factor(factor) => (max_iter as f64 * factor) as usize,
-        deq::implicit::Eval::MaxIter(steps) => steps,
-    }
-}
-
-/// The solver's residuals as TorchDEQ records them.
-struct Trace {
-    absolute: Vec<Vec<f64>>,
-    relative: Vec<Vec<f64>>,
-    /// Evaluations that precede TorchDEQ's trace.
-    untraced: usize,
-    /// How many steps TorchDEQ's trace is shorter than the cap.
-    shorter: usize,
-    /// The damping that TorchDEQ's residual carries.
-    scale: f64,
-    events: usize,
-}
-
-impl Trace {
-    fn new(config: &Config, options: &torchdeq::Options) -> Self {
-        let (untraced, shorter, is_picard) = match options.f_solver {
-            torchdeq::Solver::FixedPointIter | torchdeq::Solver::SimpleFixedPointIter => {
-                (0, 0, true)
-            }
-            torchdeq::Solver::Anderson => (2, 2, false),
-            torchdeq::Solver::Broyden => (1, 0, false),
-        };
-        let is_damped = is_picard && config.variant == Variant::Imagenet;
-        Self {
-            absolute: Vec::new(),
-            relative: Vec::new(),
-            untraced,
-            shorter,
-            scale: options.tau.filter(|_| is_damped).unwrap_or(1.0),
-            events: 0,
-        }
-    }
-
-    fn record(&mut self, event: &StepEvent<'_>) {
-        self.events += 1;
-        if self.events <= self.untraced {
-            return;
-        }
-        let residual = event.evaluation.residual.clone() * self.scale;
-        let image = norms(event.evaluation.point.clone() + residual.clone());
-        let residual = norms(residual);
-        let ratios = residual.iter().zip(&image).map(|(r, f)| r / (f + 1e-9));
-        self.relative.push(ratios.collect());
-        self.absolute.push(residual);
-    }
-
-    /// The traces of every sample, `[samples, max_iter]`; after an early stop the reference fills
-    /// them with the lowest value.
-    fn insert(&self, results: &mut Results, max_iter: usize) {
-        let length = max_iter.saturating_sub(self.shorter);
-        for (kind, trace) in [("abs", &self.absolute), ("rel", &self.relative)] {
-            let samples = trace.first().map_or(0, Vec::len);
-            let mut padded = Vec::with_capacity(samples * length);
-            for sample in 0..samples {
-                let of_sample = trace.iter().map(|row| row[sample]);
-                let lowest = of_sample.clone().fold(f64::INFINITY, f64::min);
-                let padding = std::iter::repeat(lowest);
-                padded.extend(of_sample.chain(padding).take(length));
-            }
-            let padded = TensorData::new(padded, [samples, length]);
-            results.insert_data(format!("expect.{kind}_trace"), padded);
-        }
-    }
-}
-
-fn norms(matrix: Tensor<2>) -> Vec<f64> {
-    let data = matrix.square().sum_dim(1).sqrt().into_data();
-    data.iter::<f64>().collect()
 }

@@ -4,9 +4,9 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use deq_kernels::layers::group_norm;
 use deq_kernels::{PackedConv2d, relu};
+use deq_nn::{Draw, Init};
 
 use crate::MdeqConfig;
-use crate::init::{Draw, Init};
 
 /// What follows the fusion at each resolution: $\mathrm{GN}(W\, \mathrm{ReLU}(y))$ with a 1×1
 /// convolution, and half as many groups as elsewhere.
@@ -26,7 +26,7 @@ impl PostFusion {
         init: &mut Init<'_>,
     ) -> Self {
         Self {
-            conv: init.conv([channels; 2], 1, 1, false, draw),
+            conv: init.conv_from([channels; 2], [1; 2], 1, draw, None),
             gnorm: init.group_norm(config.groups / 2, channels),
         }
     }

@@ -4,9 +4,9 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use deq_kernels::PackedConv2d;
 use deq_kernels::layers::{group_norm, group_norm_add_relu, group_norm_relu};
+use deq_nn::{Draw, Init};
 
 use crate::MdeqConfig;
-use crate::init::{Draw, Init};
 
 /// The residual blocks of one resolution: one, as in all published models.
 #[derive(Module, Debug)]
@@ -44,9 +44,9 @@ impl Branch {
     ) -> Self {
         let inner = config.expansion * channels;
         let block = ResidualBlock {
-            conv1: init.conv([channels, inner], 3, 1, false, draw),
+            conv1: init.conv_from([channels, inner], [3; 2], 1, draw, None),
             gn1: init.group_norm(config.groups, inner),
-            conv2: init.conv([inner, channels], 3, 1, false, draw),
+            conv2: init.conv_from([inner, channels], [3; 2], 1, draw, None),
             gn2: init.group_norm(config.groups, channels),
             gn3: init.group_norm(config.groups, channels),
         };

@@ -1,10 +1,10 @@
 use burn::module::Module;
 use burn::nn::Relu;
 use burn::tensor::{Device, Tensor, TensorData};
+use deq_nn::{BatchNormConfig, Init};
 
 use crate::error::fits;
-use crate::init::{Draw, Init};
-use crate::layers::{BatchNorm2d, Layer, sequence};
+use crate::layers::{Layer, NARROW, sequence};
 use crate::{MdeqConfig, MdeqError};
 
 /// The segmentation head of the original MDEQ (locuslab/mdeq, `MDEQSegNet`): all resolutions are
@@ -33,13 +33,17 @@ impl SegmentationHead {
         crate::error::require(classes >= 1, "classes", classes, "at least 1")?;
         let mut init = Init::new(device, seed);
         let channels: usize = config.channels.iter().sum();
-        let first = init.conv([channels; 2], 1, 1, true, Draw::Narrow);
-        let second = init.conv([channels, classes], 1, 1, true, Draw::Narrow);
+        let first = init.conv_from([channels; 2], [1; 2], 1, NARROW, Some(NARROW));
+        let second = init.conv_from([channels, classes], [1; 2], 1, NARROW, Some(NARROW));
+        // The original's momentum is a tenth of the classification head's.
+        let norm = BatchNormConfig {
+            momentum: 0.01,
+            ..BatchNormConfig::default()
+        };
         Ok(Self {
             last_layer: vec![
                 Layer::Conv(first),
-                // The original's momentum is a tenth of the classification head's.
-                Layer::Norm(BatchNorm2d::new(channels, true, 0.01, device)),
+                Layer::Norm(norm.init(channels, device)),
                 Layer::Relu(Relu::new()),
                 Layer::Conv(second),
             ],

@@ -1,7 +1,8 @@
 //! From the image to the injection.
 
+use deq_nn::Init;
+
 use crate::MdeqConfig;
-use crate::init::Init;
 use crate::layers::{Layer, conv_norm_relu};
 
 /// Two 3×3 convolutions with batch norm and rectifier; the first `downsample_times` of them have

@@ -9,6 +9,8 @@ use deq_solvers::{
 };
 use serde::Deserialize;
 
+use crate::torchdeq::{Mode, Solver, Trace};
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -17,13 +19,6 @@ struct Settings {
     stop_mode: Mode,
     indexing: Vec<usize>,
     variants: BTreeMap<String, Variant>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Mode {
-    Abs,
-    Rel,
 }
 
 #[derive(Deserialize)]
@@ -42,14 +37,6 @@ struct Variant {
     return_final: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Solver {
-    FixedPointIter,
-    Anderson,
-    Broyden,
-}
-
 impl Variant {
     /// The damping that TorchDEQ's residual carries.
     fn residual_scale(&self) -> f64 {
@@ -59,22 +46,15 @@ impl Variant {
         }
     }
 
-    /// How many evaluations precede TorchDEQ's trace.
-    fn untraced(&self) -> usize {
-        match self.solver {
-            Solver::FixedPointIter => 0,
-            Solver::Anderson => 2,
-            Solver::Broyden => 1,
-        }
-    }
-
     fn config(&self, settings: &Settings) -> SolveConfig {
         let damping = self.tau.unwrap_or(1.0);
         let solver = match self.solver {
-            Solver::FixedPointIter => SolverConfig::Picard(PicardConfig {
-                damping,
-                ..PicardConfig::default()
-            }),
+            Solver::FixedPointIter | Solver::SimpleFixedPointIter => {
+                SolverConfig::Picard(PicardConfig {
+                    damping,
+                    ..PicardConfig::default()
+                })
+            }
             Solver::Anderson => SolverConfig::Anderson(AndersonConfig {
                 window: self.m.unwrap_or(6),
                 mixing: Mixing::Gram(Regularization::Absolute(self.lam.unwrap_or(1e-4))),
@@ -176,24 +156,10 @@ fn replay_variant(
     map: impl FnMut(Tensor<2>) -> Tensor<2>,
     start: &Tensor<2>,
 ) -> Result<(), FixtureError> {
-    let scale = variant.residual_scale();
-    let untraced = variant.untraced();
-    let mut absolute: Vec<Vec<f64>> = Vec::new();
-    let mut relative: Vec<Vec<f64>> = Vec::new();
-    // Evaluations of a line search are not steps, and Broyden's start is not traced.
-    let mut events = 0;
-    let mut record = |event: &StepEvent<'_>| {
-        events += 1;
-        if events <= untraced {
-            return;
-        }
-        let residual = event.evaluation.residual.clone() * scale;
-        let image = norms(event.evaluation.point.clone() + residual.clone());
-        let residual = norms(residual);
-        let ratios = residual.iter().zip(&image).map(|(r, f)| r / (f + 1e-9));
-        relative.push(ratios.collect());
-        absolute.push(residual);
-    };
+    let mut trace = Trace::new(variant.solver, settings.max_iter)
+        .with_scale(variant.residual_scale())
+        .with_return_final(variant.return_final);
+    let mut record = |event: &StepEvent<'_>| trace.record(event);
     let options = DriveOptions {
         observer: Some(&mut record),
         ..DriveOptions::default()
@@ -208,40 +174,11 @@ fn replay_variant(
     let steps = TensorData::new(steps.collect::<Vec<i64>>(), [batch]);
     results.insert(format!("expect.{name}.z"), solution.state);
     results.insert_data(format!("expect.{name}.nstep"), steps);
-    // The reference pads its traces to the cap with the lowest value.
-    let length = match variant.solver {
-        Solver::Anderson => settings.max_iter.saturating_sub(2),
-        _ => settings.max_iter,
-    };
-    for (kind, trace) in [("abs", absolute), ("rel", relative)] {
-        let lowest: Vec<f64> = (0..batch)
-            .map(|sample| {
-                let mut of_sample = trace.iter().map(|row| row[sample]);
-                if variant.return_final {
-                    of_sample.next_back().unwrap_or(f64::NAN)
-                } else {
-                    of_sample.fold(f64::INFINITY, f64::min)
-                }
-            })
-            .collect();
-        let padded: Vec<f64> = (0..batch)
-            .flat_map(|sample| {
-                let of_sample = trace.iter().map(move |row| row[sample]);
-                let padding = std::iter::repeat(lowest[sample]);
-                of_sample.chain(padding).take(length).collect::<Vec<f64>>()
-            })
-            .collect();
-        let padded = TensorData::new(padded, [batch, length]);
-        results.insert_data(format!("expect.{name}.{kind}_trace"), padded);
-        let lowest = TensorData::new(lowest, [batch]);
-        results.insert_data(format!("expect.{name}.{kind}_lowest"), lowest);
-    }
+    results.insert_data(format!("expect.{name}.abs_trace"), trace.abs_trace());
+    results.insert_data(format!("expect.{name}.rel_trace"), trace.rel_trace());
+    results.insert_data(format!("expect.{name}.abs_lowest"), trace.abs_lowest());
+    results.insert_data(format!("expect.{name}.rel_lowest"), trace.rel_lowest());
     Ok(())
-}
-
-fn norms(matrix: Tensor<2>) -> Vec<f64> {
-    let data = matrix.square().sum_dim(1).sqrt().into_data();
-    data.iter::<f64>().collect()
 }
 
 /// The fixed point itself, to the accuracy of the device's floats.

@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use crate::commands::precision::Precision;
 use crate::commands::say;
-use crate::zoo::{Replay, VERIFIABLE};
+use crate::zoo::{Replay, VERIFIABLE, fixtures_of};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What to verify: the fixture folder's name with dashes, such as `deq-inr` or `norms`.
+    /// What to verify: a model, or the fixture folder's name with dashes, such as `norms`.
     model: String,
     /// The fixture: a safetensors file with weights, inputs and expected results.
     #[arg(long, value_name = "FILE")]
@@ -46,7 +46,8 @@ struct Verdict<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let replay = replay_of(&arguments.model)?;
+    let name = fixtures_of(&arguments.model);
+    let replay = replay_of(name)?;
     let precision = arguments.dtype.unwrap_or(Precision::best(arguments.device));
     precision.require(arguments.device)?;
     let slack = match arguments.slack {
@@ -58,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => 10.0,
     };
     let fixture = Fixture::open(&arguments.fixture)?;
-    fixture.require_model(&arguments.model)?;
+    fixture.require_model(name)?;
     let mut device = arguments.device.device()?;
     if precision == Precision::F64 {
         // Possible only before the device's first tensor.

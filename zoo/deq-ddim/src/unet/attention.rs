@@ -2,9 +2,10 @@ use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
+use deq_nn::Init;
 
+use super::init::{conv, group_norm};
 use super::prepared::PreparedAttention;
-use crate::init::Init;
 
 /// Self-attention of one head over all pixels,
 ///
@@ -28,8 +29,8 @@ pub struct AttentionBlock {
 
 impl AttentionBlock {
     pub(crate) fn new(channels: usize, init: &mut Init<'_>) -> Self {
-        let norm = init.group_norm(channels);
-        let mut conv = || init.conv([channels; 2], 1, 1, 0);
+        let norm = group_norm(init, channels);
+        let mut conv = || conv(init, [channels; 2], 1, 1);
         Self {
             norm,
             q: conv(),

@@ -1,12 +1,13 @@
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, Linear};
+use burn::nn::{GroupNorm, Linear, PaddingConfig2d};
 use burn::tensor::Tensor;
 use deq_kernels::PackedConv2d;
+use deq_nn::Init;
 
 use super::attention::AttentionBlock;
+use super::init::{conv, group_norm};
 use super::prepared::{doubled, halved};
-use crate::init::Init;
 
 /// Two normalised convolutions around the time step, beside a shortcut:
 ///
@@ -85,12 +86,12 @@ impl ResnetBlock {
         init: &mut Init<'_>,
     ) -> Self {
         Self {
-            norm1: init.group_norm(inputs),
-            conv1: init.conv([inputs, outputs], 3, 1, 1),
-            temb_proj: init.linear(time_features, outputs),
-            norm2: init.group_norm(outputs),
-            conv2: init.conv([outputs; 2], 3, 1, 1),
-            nin_shortcut: (inputs != outputs).then(|| init.conv([inputs, outputs], 1, 1, 0)),
+            norm1: group_norm(init, inputs),
+            conv1: conv(init, [inputs, outputs], 3, 1),
+            temb_proj: init.linear(time_features, outputs, true),
+            norm2: group_norm(init, outputs),
+            conv2: conv(init, [outputs; 2], 3, 1),
+            nin_shortcut: (inputs != outputs).then(|| conv(init, [inputs, outputs], 1, 1)),
         }
     }
 }
@@ -108,7 +109,11 @@ impl Middle {
 impl Downsample {
     pub(crate) fn new(channels: usize, init: &mut Init<'_>) -> Self {
         Self {
-            conv: init.conv([channels; 2], 3, 2, 0),
+            conv: Conv2d {
+                // `halved` pads the image on two of its sides.
+                padding: PaddingConfig2d::Explicit(0, 0, 0, 0),
+                ..conv(init, [channels; 2], 3, 2)
+            },
         }
     }
 
@@ -121,7 +126,7 @@ impl Downsample {
 impl Upsample {
     pub(crate) fn new(channels: usize, init: &mut Init<'_>) -> Self {
         Self {
-            conv: init.conv([channels; 2], 3, 1, 1),
+            conv: conv(init, [channels; 2], 3, 1),
         }
     }
 

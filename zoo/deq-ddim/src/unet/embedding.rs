@@ -3,8 +3,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq_kernels::Activation;
 use deq_kernels::layers::linear;
-
-use crate::init::Init;
+use deq_nn::Init;
 
 /// From a time step to features: sines and cosines, then two linear layers.
 ///
@@ -20,8 +19,8 @@ pub struct TimeEmbedding {
 
 impl TimeEmbedding {
     pub(crate) fn new(width: usize, init: &mut Init<'_>) -> Self {
-        let first = init.linear(width, 4 * width);
-        let second = init.linear(4 * width, 4 * width);
+        let first = init.linear(width, 4 * width, true);
+        let second = init.linear(4 * width, 4 * width, true);
         Self {
             dense: vec![first, second],
         }

@@ -3,6 +3,7 @@
 mod attention;
 mod blocks;
 mod embedding;
+mod init;
 mod prepared;
 
 use burn::module::Module;
@@ -10,6 +11,7 @@ use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use deq_kernels::silu;
+use deq_nn::Init;
 use rand::rngs::StdRng;
 
 pub use attention::AttentionBlock;
@@ -18,8 +20,9 @@ pub use embedding::TimeEmbedding;
 
 pub(crate) use prepared::PreparedUNet;
 
+use init::{conv, group_norm};
+
 use crate::error::shaped;
-use crate::init::Init;
 use crate::{DdimError, UNetConfig};
 
 /// The network $\epsilon_\theta(x_t, t)$ that estimates the noise in an image (Ho, Jain and Abbeel,
@@ -62,7 +65,7 @@ impl UNet {
         let last = widths.len() - 1;
 
         let temb = TimeEmbedding::new(config.width, init);
-        let conv_in = init.conv([config.channels, config.width], 3, 1, 1);
+        let conv_in = conv(init, [config.channels, config.width], 3, 1);
         // What each block and halving leaves for the way up.
         let mut kept = vec![config.width];
         let mut channels = config.width;
@@ -113,8 +116,8 @@ impl UNet {
             down,
             mid,
             up,
-            norm_out: init.group_norm(channels),
-            conv_out: init.conv([channels, config.channels], 3, 1, 1),
+            norm_out: group_norm(init, channels),
+            conv_out: conv(init, [channels, config.channels], 3, 1),
             config: config.clone(),
         })
     }

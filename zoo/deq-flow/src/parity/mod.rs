@@ -1,19 +1,17 @@
 //! Replays the `deq_flow` fixtures of the reference implementation.
 
-mod trace;
 mod training;
 
 use burn::tensor::{Device, Tensor};
 use deq::prelude::*;
 use deq::regularizers::Correction;
 use deq::solvers::StepEvent;
-use deq::torchdeq::Options;
+use deq::torchdeq::{Options, Trace};
 use deq_import::load;
 use deq_parity::{Fixture, FixtureError, Mode, Results};
 use serde::Deserialize;
 
 use crate::{DeqFlow, FlowArguments, FlowConfig, FlowState, Preset};
-use trace::Trace;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,14 +185,17 @@ fn insert_evaluation(
 ) -> Result<(), FixtureError> {
     let [first, second] = frames(fixture, device)?;
     let arguments = model.prepare(first, second).map_err(FixtureError::replay)?;
-    let mut trace = Trace::new(options);
+    let mut trace = Trace::new(options.f_solver, model.config().deq.eval_max_iter());
     let mut record = |event: &StepEvent<'_>| trace.record(event);
     let call = CallOptions {
         observer: Some(&mut record),
         ..Default::default()
     };
     let state = solve(model, &arguments, None, call)?;
-    trace.insert(results);
+    results.insert_data("expect.abs_trace", trace.abs_trace());
+    results.insert_data("expect.rel_trace", trace.rel_trace());
+    results.insert_data("expect.abs_lowest", trace.abs_lowest());
+    results.insert_data("expect.rel_lowest", trace.rel_lowest());
     results.insert("expect.net", state.hidden.clone());
     results.insert("expect.flow_low", state.flow.clone());
     results.insert("expect.flow_up", model.decode(&state));

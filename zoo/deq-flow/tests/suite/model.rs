@@ -8,9 +8,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use deq::implicit::{check_prepared, with_prepare};
 use deq::prelude::*;
 use deq_flow::{
-    BatchNorm2d, DeqFlow, EncoderNorm, FlowArguments, FlowConfig, FlowError, Lookup, MotionWidths,
-    Norm, Preset, Stage,
+    DeqFlow, EncoderNorm, FlowArguments, FlowConfig, FlowError, Lookup, MotionWidths, Norm, Preset,
+    Stage,
 };
+use deq_nn::BatchNorm;
 
 #[test]
 fn presets_have_the_published_sizes() {
@@ -357,7 +358,7 @@ fn another_layer_solves_with_the_same_weights() {
     }
 }
 
-fn stem_norm(model: &DeqFlow) -> &BatchNorm2d {
+fn stem_norm(model: &DeqFlow) -> &BatchNorm {
     match &model.cnet.norm1 {
         Some(Norm::Batch(norm)) => norm,
         other => panic!("{other:?}"),
@@ -391,26 +392,6 @@ fn frozen_batch_norms_train_as_they_infer() {
         let ([training, inference], is_still) = run(&small());
         assert!(!is_still);
         assert_ne!(training, inference);
-    }
-}
-
-#[test]
-fn batch_norm_normalises_by_the_batch_and_remembers_the_unbiased_variance() {
-    for device in deq::devices::all() {
-        let device = device.autodiff();
-        let norm = BatchNorm2d::new(1, false, &device);
-        let x = Tensor::<4>::from_floats([[[[1.0, 3.0]]], [[[5.0, 7.0]]]], &device);
-        // Mean 4, biased variance 5, unbiased 20/3.
-        let scale = 5.0f32.sqrt();
-        let expected = [-3.0, -1.0, 1.0, 3.0].map(|value: f32| value / scale);
-        close(&values(norm.forward(x.clone())), &expected, 1e-4);
-        let mean = values(norm.running_mean.value_sync())[0];
-        let variance = values(norm.running_var.value_sync())[0];
-        assert!((mean - 0.4).abs() < 1e-5, "{mean}");
-        assert!((variance - (0.9 + 20.0 / 30.0)).abs() < 1e-5, "{variance}");
-        let plain = values(norm.valid().forward(x.inner()));
-        let expected = (1.0 - mean) / (variance + 1e-5).sqrt();
-        assert!((plain[0] - expected).abs() < 1e-4);
     }
 }
 

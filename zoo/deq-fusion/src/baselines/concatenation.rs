@@ -2,8 +2,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq_kernels::layers::linear;
-
-use crate::init::Init;
+use deq_nn::{Draw, Init};
 
 /// $W [x_1; …; x_N] + b$. With a linear classifier behind it this is what MM-Dynamics does, whose
 /// classifier takes the concatenated features themselves: the same functions, as long as there are
@@ -17,7 +16,12 @@ pub struct Concatenation {
 impl Concatenation {
     pub(crate) fn new(widths: &[usize], features: usize, init: &mut Init<'_>) -> Self {
         Self {
-            map: init.xavier(widths.iter().sum(), features),
+            map: init.linear_from(
+                widths.iter().sum(),
+                features,
+                Draw::XavierNormal,
+                Some(Draw::Zeros),
+            ),
         }
     }
 

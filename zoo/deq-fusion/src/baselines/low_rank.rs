@@ -2,8 +2,7 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq_kernels::layers::linear;
-
-use crate::init::Init;
+use deq_nn::Init;
 
 /// Low-rank fusion (Liu et al., *Efficient Low-rank Multimodal Fusion with Modality-Specific
 /// Factors*, ACL 2018, arXiv 1806.00064): tensor fusion whose weights have rank $r$,
@@ -23,7 +22,7 @@ impl LowRankFusion {
     pub(crate) fn new(widths: &[usize], rank: usize, features: usize, init: &mut Init<'_>) -> Self {
         let factors = widths
             .iter()
-            .map(|&width| init.linear(width, rank * features))
+            .map(|&width| init.linear(width, rank * features, true))
             .collect();
         let weights = init.normal(rank, (2.0 / (1 + rank) as f64).sqrt());
         Self {

@@ -3,8 +3,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq_kernels::Activation;
 use deq_kernels::layers::linear;
-
-use crate::init::Init;
+use deq_nn::Init;
 
 /// Tensor fusion (Zadeh et al., *Tensor Fusion Network for Multimodal Sentiment Analysis*, EMNLP
 /// 2017, arXiv 1707.07250): with $h_i = \mathrm{ReLU}(W_i x_i + b_i)$,
@@ -22,8 +21,8 @@ impl TensorFusion {
     pub(crate) fn new(widths: &[usize], size: usize, features: usize, init: &mut Init<'_>) -> Self {
         let product = (size + 1).pow(widths.len() as u32);
         Self {
-            factors: widths.iter().map(|&w| init.linear(w, size)).collect(),
-            output: init.linear(product, features),
+            factors: widths.iter().map(|&w| init.linear(w, size, true)).collect(),
+            output: init.linear(product, features, true),
         }
     }
 

@@ -1,7 +1,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-
-use crate::init::Init;
+use deq_nn::Init;
 
 /// $\sum_i w_i x_i + b$ with a learned scalar $w_i$ (1 at first) for each modality, and $b$ (0 at
 /// first): what the fusion layer injects, without the layer.
@@ -16,8 +15,10 @@ pub struct WeightedSum {
 impl WeightedSum {
     pub(crate) fn new(modalities: usize, init: &mut Init<'_>) -> Self {
         Self {
-            weights: (0..modalities).map(|_| init.scalar(1.0)).collect(),
-            bias: init.scalar(0.0),
+            weights: (0..modalities)
+                .map(|_| init.param(vec![1.0], [1]))
+                .collect(),
+            bias: init.param(vec![0.0], [1]),
         }
     }
 

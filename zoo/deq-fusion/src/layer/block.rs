@@ -6,9 +6,9 @@ use burn::nn::{GroupNorm, Linear};
 use burn::tensor::Tensor;
 use deq_kernels::layers::linear;
 use deq_kernels::{matmul, relu};
+use deq_nn::Init;
 
 use super::norm::{NormTrace, group_norm};
-use crate::init::Init;
 use crate::{FusionOrder, LayerConfig};
 
 /// The block of one modality:
@@ -92,8 +92,8 @@ pub(super) struct FusionTrace {
 impl ResidualBlock {
     pub(super) fn new(features: usize, groups: usize, init: &mut Init<'_>) -> Self {
         Self {
-            conv1: init.linear(features, features),
-            conv2: init.linear(features, features),
+            conv1: init.linear(features, features, true),
+            conv2: init.linear(features, features, true),
             gn1: init.group_norm(groups, features),
             gn2: init.group_norm(groups, features),
             gn3: init.group_norm(groups, features),
@@ -134,8 +134,8 @@ impl ResidualBlock {
 impl FusionBlock {
     pub(super) fn new(features: usize, config: &LayerConfig, init: &mut Init<'_>) -> Self {
         Self {
-            gate: init.linear(features, features),
-            fuse: init.linear(features, features),
+            gate: init.linear(features, features, true),
+            fuse: init.linear(features, features, true),
             gn3: init.group_norm(config.fusion_groups, features),
             order: config.fusion_order,
         }

@@ -1,11 +1,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use deq::implicit::{EquilibriumMap, Prepared, Transpose, input};
+use deq_nn::Init;
 
 use super::block::{Branch, FusionBlock, FusionTrace, Masks, ResidualBlock, ResidualTrace};
 use super::prepared::{PreparedFusion, PreparedResidual};
 use crate::LayerConfig;
-use crate::init::Init;
 
 /// The state: $z_1, …, z_N$ and $z_\text{fuse}$, each `[samples, positions, features]`.
 pub type FusionState = Vec<Tensor<3>>;

@@ -12,6 +12,7 @@ mod solve;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use deq::prelude::*;
+use deq_nn::Init;
 use rand::rngs::StdRng;
 
 pub use batch_wide::{BatchMode, BatchStop, BatchTrace, BatchWideConfig};
@@ -27,7 +28,6 @@ use crate::FusionError;
 use crate::config::{EquilibriumConfig, Injection, LayerConfig, SolveMethod, WeightTiedConfig};
 use crate::dropout::Dropout;
 use crate::error::require;
-use crate::init::Init;
 use call::of_rows;
 use output::Penalty;
 use solve::Solve;
@@ -158,8 +158,8 @@ impl DeqFusion {
         let scalars = if weighted { modalities } else { 0 };
         Ok(Self {
             func_: FusionMap::new(modalities, features, layer, init),
-            weights: (0..scalars).map(|_| init.scalar(1.0)).collect(),
-            bias: weighted.then(|| init.scalar(0.0)),
+            weights: (0..scalars).map(|_| init.param(vec![1.0], [1])).collect(),
+            bias: weighted.then(|| init.param(vec![0.0], [1])),
             solve,
             layer: layer.clone(),
             penalty,

@@ -2,13 +2,13 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use deq::prelude::*;
 use rand::rngs::StdRng;
+use rand_distr::{Distribution, StandardNormal};
 
 use super::batch_wide::{self, BatchMode, BatchStop, BatchTrace};
 use super::map::{Arguments, FusionState};
 use crate::FusionError;
 use crate::config::EquilibriumConfig;
 use crate::error::require;
-use crate::init::normal;
 
 /// What joining modalities gives.
 #[derive(Clone, Debug)]
@@ -161,7 +161,8 @@ impl Equilibrium {
 
 /// Standard normal numbers, drawn on the host, on the device of `like`.
 fn probe(like: &Tensor<3>, rng: &mut StdRng) -> Tensor<3> {
-    let values = normal(rng, like.shape().num_elements(), 1.0);
+    let draws = (0..like.shape().num_elements()).map(|_| StandardNormal.sample(rng));
+    let values: Vec<f32> = draws.map(|draw: f64| draw as f32).collect();
     let data = TensorData::new(values, like.dims()).convert_dtype(like.dtype());
     Tensor::from_data(data, (&like.device(), like.dtype()))
 }

@@ -1,10 +1,10 @@
 use burn::module::Module;
-use burn::nn::{BatchNorm, BatchNormConfig, Linear};
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq_kernels::layers::linear;
+use deq_nn::{BatchNorm, BatchNormConfig, Init};
 
 use crate::dropout::Dropout;
-use crate::init::Init;
 
 /// The largest of two linear maps, number by number (Goodfellow et al., ICML 2013).
 #[derive(Module, Debug)]
@@ -14,9 +14,6 @@ pub struct Maxout {
 }
 
 /// MultiBench's maxout network: batch norm, then twice maxout, batch norm and dropout.
-///
-/// The batch norms are burn's. In training their running variances are those of the batch itself,
-/// where PyTorch takes the unbiased ones.
 #[derive(Module, Debug)]
 pub struct MaxoutEncoder {
     /// Of the input.
@@ -34,7 +31,7 @@ pub struct MaxoutEncoder {
 impl Maxout {
     fn new(inputs: usize, outputs: usize, init: &mut Init<'_>) -> Self {
         Self {
-            lin: init.linear(inputs, 2 * outputs),
+            lin: init.linear(inputs, 2 * outputs, true),
         }
     }
 
@@ -47,15 +44,17 @@ impl Maxout {
 }
 
 fn norm(width: usize, init: &Init<'_>) -> BatchNorm {
-    BatchNormConfig::new(width).init(init.device())
+    BatchNormConfig::default().init(width, init.device())
 }
 
 impl MaxoutEncoder {
     pub(crate) fn new(inputs: usize, hidden: usize, features: usize, init: &mut Init<'_>) -> Self {
         Self {
-            op0: BatchNormConfig::new(inputs)
-                .with_epsilon(1e-4)
-                .init(init.device()),
+            op0: BatchNormConfig {
+                epsilon: 1e-4,
+                ..BatchNormConfig::default()
+            }
+            .init(inputs, init.device()),
             op1: Maxout::new(inputs, hidden, init),
             op2: norm(hidden, init),
             op3: Maxout::new(hidden, features, init),

@@ -5,12 +5,12 @@ use burn::tensor::{Int, Tensor};
 use deq::solvers::Observer;
 use deq_kernels::Activation;
 use deq_kernels::layers::linear;
+use deq_nn::{Draw, Init};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{FusionConfig, FusionMethod};
 use crate::dropout::Dropout;
 use crate::error::{fits, require, require_rate};
-use crate::init::Init;
 use crate::layer::{Call, Fused};
 use crate::{Fusion, FusionError};
 
@@ -112,14 +112,17 @@ impl MmDynamics {
         fusion.validate()?;
         let views = || config.views.iter().copied();
         let mut head: Vec<Linear> = Vec::with_capacity(config.head_layers + 1);
-        let feature_infor_encoder = views().map(|width| init.xavier(width, width)).collect();
-        let tcp_confidence_layer = views().map(|_| init.xavier(hidden, 1)).collect();
-        let tcp_classifier_layer = views().map(|_| init.xavier(hidden, classes)).collect();
-        let feature_encoder = views().map(|width| init.xavier(width, hidden)).collect();
+        let mut linear = |inputs, outputs| {
+            init.linear_from(inputs, outputs, Draw::XavierNormal, Some(Draw::Zeros))
+        };
+        let feature_infor_encoder = views().map(|width| linear(width, width)).collect();
+        let tcp_confidence_layer = views().map(|_| linear(hidden, 1)).collect();
+        let tcp_classifier_layer = views().map(|_| linear(hidden, classes)).collect();
+        let feature_encoder = views().map(|width| linear(width, hidden)).collect();
         for _ in 0..config.head_layers {
-            head.push(init.xavier(hidden, hidden));
+            head.push(linear(hidden, hidden));
         }
-        head.push(init.xavier(hidden, classes));
+        head.push(linear(hidden, classes));
         Ok(Self {
             feature_infor_encoder,
             tcp_confidence_layer,

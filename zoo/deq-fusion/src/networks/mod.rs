@@ -7,6 +7,7 @@ mod sequence;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use deq_nn::Init;
 use serde::{Deserialize, Serialize};
 
 pub use maxout::{Maxout, MaxoutEncoder};
@@ -15,7 +16,6 @@ pub use multi_label::{MultiLabel, MultiLabelConfig};
 pub use sequence::{SequenceConfig, SequenceFusion};
 
 use crate::config::FusionMethod;
-use crate::init::Init;
 use crate::{Combination, DeqFusion, Fusion, FusionError};
 
 /// The hyper-parameters of a [`Network`].

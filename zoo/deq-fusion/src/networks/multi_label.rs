@@ -3,13 +3,13 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use deq::solvers::Observer;
 use deq_kernels::layers::linear;
+use deq_nn::Init;
 use serde::{Deserialize, Serialize};
 
 use super::maxout::MaxoutEncoder;
 use crate::config::{FusionConfig, FusionMethod};
 use crate::dropout::Dropout;
 use crate::error::{fits, require, require_rate};
-use crate::init::Init;
 use crate::layer::{Call, Fused};
 use crate::{Fusion, FusionError};
 
@@ -76,7 +76,7 @@ impl MultiLabel {
         Ok(Self {
             encoders,
             fuse: Fusion::new(&fusion, init)?,
-            head: init.linear(features, config.labels),
+            head: init.linear(features, config.labels, true),
             config: config.clone(),
         })
     }

@@ -4,12 +4,12 @@ use burn::tensor::{Tensor, TensorData};
 use deq::solvers::Observer;
 use deq_kernels::layers::linear;
 use deq_kernels::{layer_norm, matmul, relu, softmax};
+use deq_nn::Init;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{FusionConfig, FusionMethod};
 use crate::dropout::Dropout;
 use crate::error::{fits, require, require_rate};
-use crate::init::Init;
 use crate::layer::{Call, Fused, check};
 use crate::{Fusion, FusionError};
 
@@ -94,16 +94,16 @@ impl SequenceFusion {
         fusion.validate()?;
         let widths = [text].into_iter().chain(config.others.iter().copied());
         let projections = widths
-            .map(|width| init.linear_without_bias(width, config.projection))
+            .map(|width| init.linear(width, config.projection, false))
             .collect();
         Ok(Self {
             projections,
             fuse: Fusion::new(&fusion, init)?,
-            dense: init.linear(text, text),
+            dense: init.linear(text, text, true),
             norm: LayerNormConfig::new(text)
                 .with_epsilon(EPSILON)
                 .init(init.device()),
-            head: init.linear(text, 1),
+            head: init.linear(text, 1, true),
             config: config.clone(),
         })
     }

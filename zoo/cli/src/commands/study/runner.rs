@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use burn::tensor::Device;
+use clap::ValueEnum;
 use deq::devices::DeviceName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -146,4 +147,15 @@ fn make_all<S: Study>(
 pub(super) fn chosen<T: Copy + PartialEq>(all: &[T], asked: &[T]) -> Vec<T> {
     let is_chosen = |value: &T| asked.is_empty() || asked.contains(value);
     all.iter().copied().filter(is_chosen).collect()
+}
+
+/// The value of this name on the study's command line.
+pub(super) fn named<T: ValueEnum>(what: &str, name: &str) -> Result<T> {
+    T::from_str(name, false).map_err(|_| {
+        let known = T::value_variants().iter();
+        let known =
+            known.filter_map(|value| Some(value.to_possible_value()?.get_name().to_owned()));
+        let known = known.collect::<Vec<_>>().join(", ");
+        anyhow!("the study has no {what} `{name}`: choose one of {known}")
+    })
 }

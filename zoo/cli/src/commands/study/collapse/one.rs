@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
-use clap::ValueEnum;
 use deq::devices::DeviceName;
 
 use super::Collapse;
@@ -12,8 +11,7 @@ use super::record::{Kind, Settings};
 use super::setting::Setting;
 use super::setup::{CLASSES, DataSet, Model, data_sets};
 use crate::commands::study::Values;
-use crate::commands::study::runner;
-use crate::commands::study::scale::Scale;
+use crate::commands::study::runner::{self, named};
 use crate::commands::study::settings::{Head, Run};
 
 /// One network, trained on one setting of classes from one seed, on CIFAR-10 (at the scale smoke on
@@ -41,12 +39,8 @@ impl One {
         seed: u64,
         device: DeviceName,
     ) -> Result<Self> {
-        let scale = Scale::from_str(scale, false)
-            .map_err(|_| anyhow!("the study has no scale `{scale}`"))?;
-        let model = Model::from_str(model, false).map_err(|_| {
-            let known = Model::ALL.map(Model::name).join(", ");
-            anyhow!("the study has no model `{model}`: choose one of {known}")
-        })?;
+        let scale = named("scale", scale)?;
+        let model: Model = named("model", model)?;
         let classes = setting(majority, ratio)?;
         ensure!(
             !model.is_of_classifiers() || classes == Setting::Balanced,

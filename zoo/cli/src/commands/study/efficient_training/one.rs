@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use burn::tensor::Device;
-use clap::ValueEnum;
 use deq::devices::DeviceName;
 
 use super::EfficientTraining;
 use super::record::{Kind, Settings};
 use crate::commands::study::Values;
-use crate::commands::study::runner;
+use crate::commands::study::runner::{self, named};
 use crate::commands::study::settings::{Head, Run};
 
 /// One model, trained with one method from one seed.
@@ -71,16 +70,6 @@ impl One {
         ];
         Ok(Some(Self::METRICS.iter().copied().zip(values).collect()))
     }
-}
-
-fn named<T: ValueEnum>(what: &str, name: &str) -> Result<T> {
-    T::from_str(name, false).map_err(|_| {
-        let known = T::value_variants().iter();
-        let known =
-            known.filter_map(|value| Some(value.to_possible_value()?.get_name().to_owned()));
-        let known = known.collect::<Vec<_>>().join(", ");
-        anyhow!("the study has no {what} `{name}`: choose one of {known}")
-    })
 }
 
 /// Accuracies and milliseconds of a backward pass as the study prints them, to compare with where

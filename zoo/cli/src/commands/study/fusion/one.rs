@@ -2,17 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use burn::tensor::Device;
-use clap::ValueEnum;
 use deq::devices::DeviceName;
 
 use super::Fusion;
 use super::record::{Kind, Settings};
 use super::setup::{DataSet, data_sets};
 use crate::commands::study::Values;
-use crate::commands::study::runner;
-use crate::commands::study::scale::Scale;
+use crate::commands::study::runner::{self, named};
 use crate::commands::study::settings::{Head, Run};
 use crate::commands::train::fusion::Method;
 
@@ -37,16 +35,9 @@ impl One {
         seed: u64,
         device: DeviceName,
     ) -> Result<Self> {
-        let scale = Scale::from_str(scale, false)
-            .map_err(|_| anyhow!("the study has no scale `{scale}`"))?;
-        let data = DataSet::from_str(data, false).map_err(|_| {
-            let known = DataSet::ALL.map(DataSet::name).join(", ");
-            anyhow!("the study has no data set `{data}`: choose one of {known}")
-        })?;
-        let method = Method::from_str(method, false).map_err(|_| {
-            let known = Method::ALL.map(Method::name).join(", ");
-            anyhow!("the study has no method `{method}`: choose one of {known}")
-        })?;
+        let scale = named("scale", scale)?;
+        let data: DataSet = named("data set", data)?;
+        let method: Method = named("method", method)?;
         let data = match data_sets(scale) {
             [only] => *only,
             _ => data,

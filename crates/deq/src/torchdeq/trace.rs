@@ -1,0 +1,137 @@
+use burn::tensor::{Tensor, TensorData};
+use deq_solvers::StepEvent;
+
+use super::Solver;
+
+/// The residuals of a solve as TorchDEQ reports them in `info`: `abs_trace` and `rel_trace`,
+/// `abs_lowest` and `rel_lowest`. An observer of [`DriveOptions`](deq_solvers::DriveOptions) or of
+/// a layer's call:
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use deq::solvers::{DriveOptions, SolveConfig, StepEvent};
+/// use deq::torchdeq::{Options, Trace};
+///
+/// let options: Options = serde_json::from_str(r#"{"f_solver": "anderson", "f_max_iter": 12}"#)?;
+/// let config = options.deq()?;
+/// let mut trace = Trace::new(options.f_solver, config.eval_max_iter());
+/// let mut record = |event: &StepEvent<'_>| trace.record(event);
+/// let drive = DriveOptions { observer: Some(&mut record), ..DriveOptions::default() };
+/// let start = Tensor::<2>::zeros([3, 4], &Device::flex());
+/// config.forward.solve_with(drive, |z: Tensor<2>| z * 0.5 + 1.0, start)?;
+/// assert_eq!(trace.abs_trace().shape().as_slice(), [3, 10]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// Evaluations that precede TorchDEQ's trace: Anderson's window starts with two, Broyden's
+    /// start is not a step.
+    untraced: usize,
+    length: usize,
+    scale: f64,
+    return_final: bool,
+    events: usize,
+    /// Of each step and sample.
+    absolute: Vec<Vec<f64>>,
+    relative: Vec<Vec<f64>>,
+}
+
+impl Trace {
+    /// Of a solve by this solver with this cap on its steps.
+    pub fn new(solver: Solver, max_iter: usize) -> Self {
+        let (untraced, length) = match solver {
+            Solver::FixedPointIter | Solver::SimpleFixedPointIter => (0, max_iter),
+            Solver::Anderson => (2, max_iter.saturating_sub(2)),
+            Solver::Broyden => (1, max_iter),
+        };
+        Self {
+            untraced,
+            length,
+            scale: 1.0,
+            return_final: false,
+            events: 0,
+            absolute: Vec::new(),
+            relative: Vec::new(),
+        }
+    }
+
+    /// For residuals that carry a factor: in TorchDEQ those of `fixed_point_iter` carry its `tau`.
+    pub fn with_scale(mut self, scale: f64) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// For solves with TorchDEQ's `return_final`, which reports the last residual as the lowest.
+    pub fn with_return_final(mut self, return_final: bool) -> Self {
+        self.return_final = return_final;
+        self
+    }
+
+    /// Takes the residuals of a step.
+    pub fn record(&mut self, event: &StepEvent<'_>) {
+        self.events += 1;
+        if self.events <= self.untraced {
+            return;
+        }
+        let residual = event.evaluation.residual.clone() * self.scale;
+        let image = norms(event.evaluation.point.clone() + residual.clone());
+        let residual = norms(residual);
+        let ratios = residual.iter().zip(&image).map(|(r, f)| r / (f + 1e-9));
+        self.relative.push(ratios.collect());
+        self.absolute.push(residual);
+    }
+
+    /// The lowest residual of each sample, `[samples]`.
+    pub fn abs_lowest(&self) -> TensorData {
+        vector(self.lowest(&self.absolute))
+    }
+
+    /// The lowest residual of each sample by the norm of its image, `[samples]`.
+    pub fn rel_lowest(&self) -> TensorData {
+        vector(self.lowest(&self.relative))
+    }
+
+    /// The residuals, `[samples, steps]`: after an early stop TorchDEQ goes on with the lowest.
+    pub fn abs_trace(&self) -> TensorData {
+        self.padded(&self.absolute)
+    }
+
+    /// The residuals by the norms of the images, `[samples, steps]`, padded in the same way.
+    pub fn rel_trace(&self) -> TensorData {
+        self.padded(&self.relative)
+    }
+
+    fn padded(&self, steps: &[Vec<f64>]) -> TensorData {
+        let lowest = self.lowest(steps);
+        let mut padded = Vec::with_capacity(lowest.len() * self.length);
+        for (sample, &lowest) in lowest.iter().enumerate() {
+            let of_sample = steps.iter().map(|step| step[sample]);
+            let padding = std::iter::repeat(lowest);
+            padded.extend(of_sample.chain(padding).take(self.length));
+        }
+        TensorData::new(padded, [lowest.len(), self.length])
+    }
+
+    fn lowest(&self, steps: &[Vec<f64>]) -> Vec<f64> {
+        match steps.last() {
+            None => Vec::new(),
+            Some(last) if self.return_final => last.clone(),
+            Some(last) => (0..last.len())
+                .map(|sample| {
+                    let of_sample = steps.iter().map(|step| step[sample]);
+                    of_sample.fold(f64::INFINITY, f64::min)
+                })
+                .collect(),
+        }
+    }
+}
+
+fn vector(values: Vec<f64>) -> TensorData {
+    let length = values.len();
+    TensorData::new(values, [length])
+}
+
+fn norms(matrix: Tensor<2>) -> Vec<f64> {
+    let data = matrix.square().sum_dim(1).sqrt().into_data();
+    data.iter::<f64>().collect()
+}
