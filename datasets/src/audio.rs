@@ -107,7 +107,7 @@ impl Audio {
         write().map_err(|error| DataError::Io {
             action: "write",
             path: path.to_owned(),
-            source: match error {
+            reason: match error {
                 hound::Error::IoError(error) => error,
                 error => std::io::Error::other(error),
             },

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The file or folder could not be opened, or not written.
-    #[error("cannot {action} {path}: {source}", path = path.display())]
+    #[error("cannot {action} {path}: {reason}", path = path.display())]
     Io {
         /// What was tried: `read` or `write`.
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// The reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The file is damaged or of an unsupported kind.
     #[error("{path} is not a usable {kind} file: {reason}", path = path.display())]
@@ -29,11 +29,11 @@ pub enum DataError {
 }
 
 impl DataError {
-    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+    pub(crate) fn read(path: &Path, reason: std::io::Error) -> Self {
         Self::Io {
             action: "read",
             path: path.to_owned(),
-            source,
+            reason,
         }
     }
 

@@ -83,10 +83,10 @@ impl Frames {
     /// # Errors
     /// [`DataError::Io`] when a file cannot be written.
     pub fn save_png(&self, folder: &Path) -> Result<(), DataError> {
-        std::fs::create_dir_all(folder).map_err(|source| DataError::Io {
+        std::fs::create_dir_all(folder).map_err(|reason| DataError::Io {
             action: "write",
             path: folder.to_owned(),
-            source,
+            reason,
         })?;
         for (index, frame) in self.frames.iter().enumerate() {
             frame.save_png(&folder.join(format!("{index:03}.png")))?;

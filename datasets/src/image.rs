@@ -108,7 +108,7 @@ impl Image {
             |error| DataError::Io {
                 action: "write",
                 path: path.to_owned(),
-                source: match error {
+                reason: match error {
                     ImageError::IoError(error) => error,
                     error => std::io::Error::other(error),
                 },

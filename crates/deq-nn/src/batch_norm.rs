@@ -1,5 +1,5 @@
 use burn::module::{Module, Param, RunningState};
-use burn::tensor::module::batch_norm_train;
+use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// What distinguishes one [`BatchNorm`] from another. The default is PyTorch's.
@@ -7,9 +7,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 pub struct BatchNormConfig {
     /// With gains and shifts, which are trained.
     pub affine: bool,
-    /// The weight of a new batch in the running statistics.
+    /// The weight of a new batch in the running statistics, 0 to 1.
     pub momentum: f64,
-    /// Added to variances.
+    /// $\epsilon$, above 0.
     pub epsilon: f64,
     /// Normalises with the running statistics in training as well, and leaves them.
     pub frozen: bool,
@@ -28,7 +28,15 @@ impl Default for BatchNormConfig {
 
 impl BatchNormConfig {
     /// A layer for so many channels, with mean 0 and variance 1.
+    ///
+    /// # Panics
+    /// Without a channel, and when an option is out of its range.
     pub fn init(self, channels: usize, device: &Device) -> BatchNorm {
+        assert!(channels > 0, "batch norm without a channel");
+        assert!(
+            (0.0..=1.0).contains(&self.momentum) && self.epsilon > 0.0 && self.epsilon.is_finite(),
+            "{self:?} is out of range"
+        );
         let param = |value: f32| {
             let values = TensorData::new(vec![value; channels], [channels]);
             self.affine.then(|| Param::from_data(values, device))
@@ -72,7 +80,7 @@ impl BatchNorm {
     /// unbiased variance is undefined.
     ///
     /// # Panics
-    /// When `x` has other channels than the layer.
+    /// When `x` has other channels than the layer, or fewer than two axes.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let mean = self.running_mean.value_sync();
         let variance = self.running_var.value_sync();
@@ -83,12 +91,9 @@ impl BatchNorm {
             momentum, epsilon, ..
         } = self.config;
         if self.config.frozen || !mean.is_autodiff() {
-            let mut shape = [1; D];
-            shape[1] = x.dims()[1];
             // Running statistics are no part of the graph.
-            let scale = weight / (variance.detach() + epsilon).sqrt();
-            let shift = bias - mean.detach() * scale.clone();
-            return x * scale.reshape(shape) + shift.reshape(shape);
+            let (mean, variance) = (mean.detach(), variance.detach());
+            return batch_norm(x, weight, bias, mean, variance, epsilon);
         }
         let count = x.shape().num_elements() / x.dims()[1].max(1);
         let result = batch_norm_train(x, weight, bias, epsilon);

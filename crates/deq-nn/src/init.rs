@@ -60,12 +60,18 @@ impl<'a> Init<'a> {
 
     /// A linear layer as PyTorch initialises it, [`Draw::Torch`]; the weight is
     /// `[inputs, outputs]`.
+    ///
+    /// # Panics
+    /// Without inputs.
     pub fn linear(&mut self, inputs: usize, outputs: usize, bias: bool) -> Linear {
         let bias = bias.then_some(Draw::Torch);
         self.linear_from(inputs, outputs, Draw::Torch, bias)
     }
 
     /// The same with these weights and, if any, biases.
+    ///
+    /// # Panics
+    /// Without inputs.
     pub fn linear_from(
         &mut self,
         inputs: usize,
@@ -73,6 +79,7 @@ impl<'a> Init<'a> {
         weight: Draw,
         bias: Option<Draw>,
     ) -> Linear {
+        assert!(inputs > 0, "a linear layer without inputs");
         let fans = [inputs, outputs];
         let weight = weight.numbers(&mut self.rng, inputs * outputs, fans);
         let bias = bias.map(|bias| bias.numbers(&mut self.rng, outputs, fans));
@@ -85,6 +92,9 @@ impl<'a> Init<'a> {
     /// A convolution as PyTorch initialises it, [`Draw::Torch`]; the weight is
     /// `[outputs, inputs, height, width]`. The sides of its kernel are odd, and it is padded with
     /// half of them, so that stride 1 keeps the size and stride 2 halves it, rounded up.
+    ///
+    /// # Panics
+    /// When a side of the kernel is even, and without inputs.
     pub fn conv(
         &mut self,
         channels: [usize; 2],
@@ -97,6 +107,9 @@ impl<'a> Init<'a> {
     }
 
     /// The same with these weights and, if any, biases.
+    ///
+    /// # Panics
+    /// As [`Init::conv`].
     pub fn conv_from(
         &mut self,
         [inputs, outputs]: [usize; 2],
@@ -106,6 +119,10 @@ impl<'a> Init<'a> {
         bias: Option<Draw>,
     ) -> Conv2d {
         let [height, width] = kernel;
+        assert!(
+            height % 2 == 1 && width % 2 == 1 && inputs > 0,
+            "a kernel of {height}x{width} for {inputs} channels"
+        );
         let fans = [inputs, outputs].map(|channels| channels * height * width);
         let weight = weight.numbers(&mut self.rng, outputs * fans[0], fans);
         let bias = bias.map(|bias| bias.numbers(&mut self.rng, outputs, fans));

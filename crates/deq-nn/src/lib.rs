@@ -19,10 +19,12 @@
 
 mod batch_norm;
 mod draw;
+mod gaussian;
 mod init;
 mod parameters;
 
 pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use draw::Draw;
+pub use gaussian::gaussian;
 pub use init::Init;
 pub use parameters::parameters;

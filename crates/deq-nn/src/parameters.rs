@@ -1,33 +1,25 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-/// How many numbers of a module an optimiser moves. [`Module::num_params`] counts the running
-/// statistics of batch norms as well.
+/// How many numbers of a module are trained: no running statistics, vectors of spectral norms or
+/// frozen parameters, which [`Module::num_params`] counts as well.
 pub fn parameters<M: Module>(module: &M) -> usize {
-    let mut counter = Counter::default();
-    module.visit(&mut counter);
-    counter.count
+    let mut trained = Trained::default();
+    // Only on an autodiff device do tensors tell whether they are.
+    module.valid().train().visit(&mut trained);
+    trained.count
 }
 
 #[derive(Default)]
-struct Counter {
+struct Trained {
     count: usize,
-    in_buffer: bool,
 }
 
-impl ModuleVisitor for Counter {
-    /// burn's own batch norm has the name of ours.
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.in_buffer = container_type == "Struct:BatchNorm" && name.starts_with("running_");
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.in_buffer = false;
-    }
-
+impl ModuleVisitor for Trained {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.in_buffer {
-            self.count += param.lazy_shape().num_elements();
+        let value = param.val();
+        if value.is_require_grad() {
+            self.count += value.shape().num_elements();
         }
     }
 }

@@ -50,9 +50,9 @@ pub fn compare_folder(
     slack: f64,
     replay: impl Fn(&Fixture, &Device) -> Result<Results, FixtureError>,
 ) -> Result<Vec<Report>, FixtureError> {
-    let unreadable = |source| FixtureError::Io {
+    let unreadable = |reason| FixtureError::Io {
         path: folder.display().to_string(),
-        source,
+        reason,
     };
     let mut reports = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {

@@ -39,12 +39,12 @@ pub enum Mode {
 #[derive(Debug, thiserror::Error)]
 pub enum FixtureError {
     /// The file could not be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {reason}")]
     Io {
         /// The file.
         path: String,
         /// The reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The file is not a safetensors file, or a damaged one.
     #[error("{path} is not a valid safetensors file: {reason}")]
@@ -102,9 +102,9 @@ impl Fixture {
     /// [`FixtureError`] when the file cannot be read, is damaged, or lacks metadata.
     pub fn open(path: &Path) -> Result<Self, FixtureError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| FixtureError::Io {
+        let bytes = std::fs::read(path).map_err(|reason| FixtureError::Io {
             path: name.clone(),
-            source,
+            reason,
         })?;
         Self::from_bytes(&bytes, &name)
     }

@@ -11,7 +11,7 @@ use crate::{Evaluation, Halt, Map, Next, SolveError};
 /// values so far, as in TorchDEQ's Broyden solver; where the map overflows, a tenth of the step.
 /// Without success down to the smallest step, the full step is taken after all: a quasi-Newton
 /// direction need not be one of descent, and standing still would teach the method nothing. Where
-/// the map overflows at the full step, the smallest step is taken.
+/// the map overflows at the full step, the last step is taken at which it did not.
 ///
 /// One evaluation per trial, of all samples at once, each at its own trial step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,8 +131,8 @@ struct Trial {
     /// The step that is tried, or was accepted.
     step: f64,
     stage: Stage,
-    /// The map overflows at the full step.
-    overflowed: bool,
+    /// What is taken without success.
+    fallback: f64,
     done: bool,
 }
 
@@ -151,7 +151,7 @@ impl Trial {
             start,
             step: 1.0,
             stage: Stage::Full,
-            overflowed: false,
+            fallback: 1.0,
             done: false,
         }
     }
@@ -166,17 +166,20 @@ impl Trial {
             return;
         }
         let accepted = value <= self.start * (1.0 - search.decrease * self.step);
+        if self.fallback < 1.0 && value.is_finite() {
+            self.fallback = self.step;
+        }
         match self.stage {
             Stage::Full => {
                 if accepted {
                     self.done = true;
                 } else {
                     self.stage = Stage::Quadratic { full: value };
-                    self.overflowed = !value.is_finite();
-                    self.step = if self.overflowed {
-                        0.1
-                    } else {
+                    self.step = if value.is_finite() {
                         self.start / (2.0 * value)
+                    } else {
+                        self.fallback = search.min_step.min(0.1);
+                        0.1
                     };
                 }
             }
@@ -196,11 +199,7 @@ impl Trial {
     fn interpolate(&mut self, search: &LineSearch, older: (f64, f64), newer: (f64, f64)) {
         if !(newer.0 > search.min_step) {
             self.stage = Stage::GivenUp;
-            self.step = if self.overflowed {
-                search.min_step
-            } else {
-                1.0
-            };
+            self.step = self.fallback;
             return;
         }
         let slope = -self.start;

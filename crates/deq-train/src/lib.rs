@@ -117,6 +117,7 @@ pub use ema::Ema;
 pub use environment::Environment;
 pub use error::{LearnerError, TrainError};
 pub use learner::Learner;
+pub use lock::Lock;
 pub use manifest::{Best, Manifest, verify};
 pub use metrics::Metrics;
 pub use metrics_log::read_metrics;

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use crate::TrainError;
 use crate::error::At;
 
-/// Keeps other processes out of a run folder. The system releases it when the process ends,
-/// however it ends, so that no lock of a dead process is ever in the way.
+/// The locked file.
+pub(crate) const FILE: &str = "lock";
+
+/// Keeps other processes out of a folder. The system releases it when the process ends, however it
+/// ends, so that no lock of a dead process is ever in the way.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     /// Locked as long as it is open.
     _file: File,
 }
@@ -20,8 +23,12 @@ pub(crate) struct Lock {
 const OWN: Duration = Duration::from_millis(500);
 
 impl Lock {
-    pub(crate) fn acquire(folder: &Path) -> Result<Self, TrainError> {
-        let path = folder.join("lock");
+    /// Locks a folder, until the lock is dropped.
+    ///
+    /// # Errors
+    /// [`TrainError::Locked`] when another process has, and [`TrainError::Io`].
+    pub fn acquire(folder: &Path) -> Result<Self, TrainError> {
+        let path = folder.join(FILE);
         let mut options = File::options();
         let options = options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).at("write", &path)?;

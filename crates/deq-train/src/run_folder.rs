@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::environment::Environment;
 use crate::error::{At, damaged};
-use crate::lock::Lock;
+use crate::lock::{self, Lock};
 use crate::{TrainError, files};
 
 const CONFIG: &str = "config.toml";
@@ -44,6 +44,10 @@ impl RunFolder {
             .map_err(|error| TrainError::Unwritable(error.to_string()))?;
         fs::create_dir_all(path).at("make the folder", path)?;
         if fs::read_dir(path).at("read", path)?.next().is_some() {
+            // That another process works there says more.
+            if path.join(lock::FILE).exists() {
+                Lock::acquire(path)?;
+            }
             return Err(TrainError::NotEmpty {
                 path: path.to_owned(),
             });

@@ -79,6 +79,13 @@ pub enum Solver {
     Broyden,
 }
 
+impl Solver {
+    /// Whether it is one of the two fixed-point iterations, whose residuals carry their damping.
+    pub fn is_fixed_point_iter(self) -> bool {
+        matches!(self, Self::FixedPointIter | Self::SimpleFixedPointIter)
+    }
+}
+
 /// TorchDEQ's stop modes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

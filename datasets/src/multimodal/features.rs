@@ -105,10 +105,10 @@ pub fn save(path: &Path, data: &MultimodalSplit) -> Result<(), DataError> {
     let names: Vec<&str> = names.map(|modality| modality.name.as_str()).collect();
     let metadata = HashMap::from([("modalities".to_owned(), names.join(","))]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
-    std::fs::write(path, file).map_err(|source| DataError::Io {
+    std::fs::write(path, file).map_err(|reason| DataError::Io {
         action: "write",
         path: path.to_owned(),
-        source,
+        reason,
     })
 }
 

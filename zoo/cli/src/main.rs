@@ -13,7 +13,7 @@ mod zoo;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Deep equilibrium models: train them, verify them, list them, and try their solvers.
 ///
@@ -96,7 +96,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = Arguments::parse().command;
+    let matches = with_negative_numbers(Arguments::command()).get_matches();
+    let command = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments.command,
+        Err(error) => error.exit(),
+    };
     let ready = allocator::keep_freed_memory().and_then(|()| join_workers());
     match ready.and_then(|()| run(command)) {
         Ok(code) => code,
@@ -105,6 +109,13 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// So that -1 is refused as a value, and not as an option.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    command
+        .allow_negative_numbers(true)
+        .mut_subcommands(with_negative_numbers)
 }
 
 /// Makes this one of rayon's threads: from any other, each operation that is shared out would cost

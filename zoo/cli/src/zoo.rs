@@ -1,8 +1,7 @@
 //! What is in the zoo: models with their presets, and what can be verified.
 
 use anyhow::{Context, Result};
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use deq_parity::{Fixture, FixtureError, Results};
 use serde::Serialize;
 
@@ -137,7 +136,7 @@ fn inr_presets() -> Result<Vec<PresetInfo>> {
             let model = preset.config().init(&device, 0)?;
             Ok(PresetInfo {
                 name: preset.name(),
-                parameters: model.num_params(),
+                parameters: deq_nn::parameters(&model),
             })
         })
         .collect()
@@ -161,13 +160,13 @@ pub(crate) fn ignn_parameters(config: &ignn::IgnnConfig, device: &Device) -> Res
     let device = device.clone().autodiff();
     Ok(match config.architecture {
         ignn::Architecture::Deep {} => {
-            trained_parameters(&config.init::<ignn::DeepNet>(&device, 0)?)
+            deq_nn::parameters(&config.init::<ignn::DeepNet>(&device, 0)?)
         }
         ignn::Architecture::Node { .. } => {
-            trained_parameters(&config.init::<ignn::NodeNet>(&device, 0)?)
+            deq_nn::parameters(&config.init::<ignn::NodeNet>(&device, 0)?)
         }
         ignn::Architecture::Graph { .. } => {
-            trained_parameters(&config.init::<ignn::GraphNet>(&device, 0)?)
+            deq_nn::parameters(&config.init::<ignn::GraphNet>(&device, 0)?)
         }
     })
 }
@@ -221,39 +220,17 @@ fn flow_presets() -> Vec<PresetInfo> {
 }
 
 fn fusion_presets() -> Result<Vec<PresetInfo>> {
-    let device = cpu()?.autodiff();
+    let device = cpu()?;
     deq_fusion::Preset::ALL
         .into_iter()
         .map(|preset| {
             let network = preset.config().init(&device, 0)?;
             Ok(PresetInfo {
                 name: preset.name(),
-                parameters: trained_parameters(&network),
+                parameters: deq_nn::parameters(&network),
             })
         })
         .collect()
-}
-
-/// How many numbers of a module are trained: buffers and the vectors of spectral norms are not. The
-/// module must be on an autodiff device, which tells them apart.
-pub(crate) fn trained_parameters<M: Module>(module: &M) -> usize {
-    let mut trained = Trained::default();
-    module.visit(&mut trained);
-    trained.count
-}
-
-#[derive(Default)]
-struct Trained {
-    count: usize,
-}
-
-impl ModuleVisitor for Trained {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let value = param.val();
-        if value.is_require_grad() {
-            self.count += value.shape().num_elements();
-        }
-    }
 }
 
 #[cfg(test)]

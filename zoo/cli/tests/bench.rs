@@ -223,6 +223,8 @@ fn wrong_requests_say_what_to_write() {
     refuse("--min-time nan", &["--min-time"]);
     refuse("--max-time 0", &["--max-time", "above 0"]);
     refuse("--against jax", &["jax", "torchdeq"]);
+    refuse("--quick --models ignn", &["--quick", "--against"]);
+    refuse("--threads 3 --samples 3", &["--threads", "--against"]);
     refuse(
         "--against torchdeq --models ignn",
         &["--against", "--models"],

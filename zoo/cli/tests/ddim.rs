@@ -340,6 +340,10 @@ fn what_cannot_be_done_is_refused() {
     refuse("generate", &run, width, &["unknown key `network`"]);
     let chunk = "--set equilibrium.chunk=0";
     refuse("generate", &run, chunk, &["chunk", "at least 1"]);
+    let unused = "--sampler sequential --set equilibrium.chunk=1";
+    refuse("generate", &run, unused, &["chunk=1", "no effect"]);
+    let twice = "--steps 4 --set sampling.steps=2";
+    refuse("generate", &run, twice, &["--steps", "one of them"]);
     refuse("generate", &run, "--device tpu", &["tpu", "flex"]);
 
     let full = dir.path().join("full");

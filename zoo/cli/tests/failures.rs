@@ -265,6 +265,16 @@ mod interrupted {
         for word in [process.as_str(), "stop it", text(&run)] {
             assert!(message.contains(word), "{word}: {message}");
         }
+        let other = match endless.starts_with("fit") {
+            true => format!("train {CHAINS} --steps 1"),
+            false => "fit --size 6 --steps 1".to_owned(),
+        };
+        let other: Vec<&str> = other
+            .split_whitespace()
+            .chain(["--out", text(&run)])
+            .collect();
+        let message = stderr(&deq_zoo(&other).code(2));
+        assert!(message.contains(&process), "{message}");
         let status = first.0.try_wait().expect("a status");
         assert_eq!(status, None, "the first one goes on");
         drop(first);

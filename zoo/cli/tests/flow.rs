@@ -223,6 +223,17 @@ fn the_flow_between_two_frames_is_written_and_compared() {
         "{errors}"
     );
 
+    // The truth beside the frame, and under its name.
+    let before = std::fs::read(&truth).expect("the truth");
+    let named = dir.path().join("first.flo");
+    std::fs::copy(&truth, &named).expect("a copy");
+    for (truth, words) in [(&named, "first.flo"), (&truth, "first.flo")] {
+        let place = ["--out", text(dir.path()), "--truth", text(truth)];
+        let error = refusal(&run, &[&frames[..2], &place].concat());
+        assert!(error.contains(words) && error.contains("--out"), "{error}");
+    }
+    assert_eq!(std::fs::read(&named).expect("the copy"), before);
+
     // The solver's options.
     let line = |more: &[&str]| {
         let result = json(&flow(&run, &[&frames[..], more, &["--json"]].concat()).success());

@@ -84,6 +84,16 @@ fn wrong_requests_name_the_remedy() {
     let absent = "--table ignn --scale small --data-dir /no/such/folder";
     refuse(absent, &["/no/such/folder", "does not exist"]);
     refused(&["reproduce"], &["--table"]);
+    let taken = tempfile::tempdir().expect("a temporary folder");
+    let other =
+        |text: &str| std::fs::write(taken.path().join("table.json"), text).expect("written");
+    let refuse_there = |words: &[&str]| refused(&reproduce(taken.path(), "--table ignn"), words);
+    other(r#"{"table": "mdeq", "scale": "smoke"}"#);
+    refuse_there(&["mdeq", "smoke", "--out"]);
+    other("not JSON");
+    refuse_there(&["table.json", "damaged", "--out"]);
+    std::fs::write(taken.path().join("config.toml"), "").expect("written");
+    refuse_there(&["folder of a run", "--out"]);
     let left = std::fs::read_dir(dir.path()).expect("a folder").count();
     assert_eq!(left, 0, "nothing was begun");
 }

@@ -211,6 +211,11 @@ fn every_split_is_a_run_and_their_mean_is_printed() {
         &dir.path().join("large"),
         &["data.batch", "5 training graphs"],
     );
+    let single = out.join("split-0");
+    let before = std::fs::read(single.join("test.json")).expect("a file");
+    refused(&options, &single, &["single run", "--out"]);
+    let after = std::fs::read(single.join("test.json")).expect("a file");
+    assert_eq!(after, before);
 }
 
 #[test]
@@ -331,6 +336,25 @@ fn what_cannot_be_trained_is_refused_and_leaves_nothing() {
         &["network.inputs is 7", "100 features"],
     );
     refuse("ignn --set network.kappa=2", &["kappa", "2", "below 1"]);
+    refuse(
+        "ignn --set network.kappa=nan",
+        &["network.kappa", "not a number"],
+    );
+    refuse("ignn --set model=mdeq", &["--set model=mdeq", "one model"]);
+    refuse(
+        "ignn --steps 2 --set train.steps=7",
+        &["--steps", "train.steps=7", "one of them"],
+    );
+    refuse(
+        "ignn --seed 2 --set train.seed=7",
+        &["--seed", "one of them"],
+    );
+    refuse("ignn --set data={a", &["`{a` is no TOML"]);
+    refuse(
+        "ignn --set train.seed=9999999999999999999",
+        &["9999999999999999999", "no TOML"],
+    );
+    refuse("ignn --seed -1", &["-1", "--seed"]);
     refuse("ignn --set train.log_every=0", &["log_every", "at least 1"]);
     refuse(
         "ignn --set optimizer.accumulate=0",

@@ -1,28 +1,12 @@
 //! Gaussian numbers from a seed, drawn on the host so that devices agree.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
+use deq_nn::gaussian;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand_distr::{Distribution, StandardNormal};
 
 use crate::chain::Chain;
 use crate::{DdimError, UNetConfig};
-
-/// A tensor of standard normal numbers.
-pub(crate) fn gaussian<const D: usize>(
-    shape: [usize; D],
-    rng: &mut StdRng,
-    device: &Device,
-) -> Tensor<D> {
-    let count: usize = shape.iter().product();
-    let values: Vec<f32> = (0..count)
-        .map(|_| {
-            let number: f64 = StandardNormal.sample(rng);
-            number as f32
-        })
-        .collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
 
 /// Latents $x_T \sim \mathcal N(0, I)$, `[count, channels, size, size]`. More of them start with
 /// the same ones.

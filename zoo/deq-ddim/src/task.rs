@@ -3,13 +3,13 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use deq_datasets::ImageBatch;
+use deq_nn::gaussian;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::error::shaped;
 use crate::loss::noise_loss;
-use crate::noise::gaussian;
 use crate::{Ddim, DdimError};
 
 /// Images on a device.

@@ -73,6 +73,7 @@ mod warm_start;
 pub use arguments::{FlowArguments, MatcherState};
 pub use config::{FlowConfig, MotionWidths};
 pub use correlation::{Correlation, Lookup};
+pub use deq_nn::BatchNorm;
 pub use encoder::{Encoder, ResidualBlock};
 pub use error::FlowError;
 pub use gma::{Aggregate, Attention};

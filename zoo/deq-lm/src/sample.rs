@@ -74,7 +74,7 @@ pub fn sample(
         memory = output.memory.clone();
         last = Some(output);
     }
-    let mut drawn = Vec::with_capacity(count);
+    let mut drawn = Vec::new();
     while let Some(output) = last.take() {
         if drawn.len() == count {
             break;

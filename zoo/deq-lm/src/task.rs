@@ -3,12 +3,12 @@
 use std::f64::consts::LN_2;
 
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use deq::prelude::*;
 use deq::regularizers::jacobian_penalty_with;
 use deq_datasets::text::Segment;
+use deq_nn::gaussian;
 use rand::rngs::StdRng;
-use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use crate::error::require;
@@ -68,15 +68,7 @@ pub(crate) fn loss_of(
 pub fn jacobian_loss(output: &LmOutput, rng: &mut StdRng) -> Option<Tensor<1>> {
     let arguments = output.arguments.as_ref()?;
     let z = output.last().clone().inner();
-    let count = z.shape().num_elements();
-    let normal: Vec<f32> = (0..count)
-        .map(|_| {
-            let value: f64 = StandardNormal.sample(rng);
-            value as f32
-        })
-        .collect();
-    let probe = TensorData::new(normal, z.dims());
-    let probe = Tensor::<3>::from_data(probe, &z.device());
+    let probe = gaussian(z.dims(), rng, &z.device()).cast(z.dtype());
     let map = |arguments: &Arguments, z: Tensor<3>| arguments.evaluate(z);
     Some(jacobian_penalty_with(arguments, map, &z, &[probe]))
 }

@@ -46,6 +46,7 @@ mod stem;
 mod task;
 
 pub use config::{MapNorm, MdeqConfig, Preset};
+pub use deq_nn::BatchNorm;
 pub use error::MdeqError;
 pub use fusion::{ConvNorm, Downsample, Fusion, Upsample};
 pub use head::Bottleneck;

@@ -63,8 +63,7 @@ pub fn replay(fixture: &Fixture, device: &Device) -> Result<Results, FixtureErro
 
     let mut results = Results::new();
     let injection = model.inject(images).map_err(FixtureError::replay)?;
-    let is_damped =
-        config.variant == Variant::Imagenet && options.f_solver == torchdeq::Solver::FixedPointIter;
+    let is_damped = config.variant == Variant::Imagenet && options.f_solver.is_fixed_point_iter();
     let scale = options.tau.filter(|_| is_damped).unwrap_or(1.0);
     let cap = model.config().deq.eval_max_iter();
     let mut trace = torchdeq::Trace::new(options.f_solver, cap).with_scale(scale);

@@ -1,6 +1,7 @@
 //! Batch norm by hand, and what an optimiser moves of it.
 
 use burn::module::Module;
+use burn::nn::LinearConfig;
 use burn::tensor::{Device, Tensor};
 use deq_nn::{BatchNormConfig, parameters};
 
@@ -73,6 +74,42 @@ fn momentum_is_the_weight_of_the_new_batch_and_one_value_has_no_variance() {
         norm.forward(Tensor::<4>::ones([1, 1, 1, 1], &device));
         close(&values(norm.running_mean.value_sync()), &[0.5]);
         close(&values(norm.running_var.value_sync()), &[1.0]);
+        // As a copy that was trained, put to use and trained again does.
+        let norm = norm.clone().valid().train();
+        norm.forward(numbers(&device));
+        close(&values(norm.running_mean.value_sync()), &[2.25]);
+        close(&values(norm.running_var.value_sync()), &[0.5 + 10.0 / 3.0]);
+    }
+}
+
+#[test]
+fn epsilon_is_added_to_the_variance() {
+    for device in deq_devices::all() {
+        let device = device.autodiff();
+        let config = BatchNormConfig {
+            epsilon: 4.0,
+            ..BatchNormConfig::default()
+        };
+        let norm = config.init(1, &device);
+        let x = numbers(&device);
+        close(
+            &values(norm.forward(x.clone())),
+            &[-1.0, -1.0 / 3.0, 1.0 / 3.0, 1.0],
+        );
+        let (mean, variance) = (0.4, 0.9 + 20.0 / 30.0);
+        let expected = [1.0f32, 3.0, 5.0, 7.0].map(|x| (x - mean) / (variance + 4.0f32).sqrt());
+        close(&values(norm.valid().forward(x.inner())), &expected);
+    }
+}
+
+#[test]
+fn large_means_do_not_cancel() {
+    for device in deq_devices::all() {
+        let norm = BatchNormConfig::default().init(1, &device);
+        norm.running_mean.update(Tensor::full([1], 4004.0, &device));
+        norm.running_var.update(Tensor::full([1], 4.0, &device));
+        let found = values(norm.forward(numbers(&device) + 4000.0));
+        close(&found, &[-1.5, -0.5, 0.5, 1.5]);
     }
 }
 
@@ -92,7 +129,7 @@ fn a_frozen_one_keeps_its_statistics_and_trains_its_gains() {
         let gradients = output.sum().backward();
         let gain = norm.weight.as_ref().expect("it is affine").val();
         let gain = gain.grad(&gradients).expect("gains are trained");
-        close(&values(gain), &[16.0]);
+        close(&values(gain), &[16.0 / (1.0f32 + 1e-5).sqrt()]);
     }
 }
 
@@ -108,5 +145,11 @@ fn running_statistics_are_no_parameters() {
         assert_eq!((parameters(&norm), norm.num_params()), (6, 12));
         let burns = burn::nn::BatchNormConfig::new(3).init(&device);
         assert_eq!(parameters(&burns), 6);
+        let frozen = LinearConfig::new(3, 2).init(&device).freeze();
+        assert_eq!(parameters(&frozen), 0);
+        assert_eq!(
+            parameters(&LinearConfig::new(3, 2).init(&device.autodiff())),
+            8
+        );
     }
 }

@@ -4,6 +4,7 @@ use burn::module::Param;
 use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, Tensor};
 use deq_nn::{Draw, Init};
+use rand_distr::Normal;
 
 fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
     param.val().into_data().iter::<f32>().collect()
@@ -34,6 +35,26 @@ fn a_seed_draws_the_same_bits_on_every_device() {
     }
 }
 
+/// Trained figures and checkpoints in the models' READMEs came from these numbers.
+#[test]
+fn a_seed_draws_what_it_always_drew() {
+    for device in deq_devices::all() {
+        let mut init = Init::new(&device, 0);
+        let mut drawn = init.uniform(2, 1.0);
+        drawn.extend(init.normal(2, 1.0));
+        drawn.extend(init.sample(1, &Normal::new(1.0, 0.5).expect("a distribution")));
+        let linear = init.linear(3, 1, true);
+        drawn.extend(values(&linear.weight));
+        drawn.extend(values(&linear.bias.expect("a bias")));
+        let bits: Vec<u32> = drawn.iter().map(|number| number.to_bits()).collect();
+        let always = [
+            1055697151, 1057751801, 3223055211, 1042760632, 1052350702, 1050725612, 3198570218,
+            1051567414, 1049848089,
+        ];
+        assert_eq!(bits, always, "{drawn:?} on {device:?}");
+    }
+}
+
 #[test]
 fn weights_have_the_deviation_of_their_rule() {
     let device = deq_devices::all().remove(0);
@@ -51,6 +72,8 @@ fn weights_have_the_deviation_of_their_rule() {
         let weights = values(&init.linear_from(inputs, outputs, rule, None).weight);
         let squares = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>();
         let deviation = (squares / weights.len() as f64).sqrt();
+        let mean = weights.iter().map(|&w| f64::from(w)).sum::<f64>() / weights.len() as f64;
+        assert!(mean.abs() <= 0.05 * expected, "{rule:?}: {mean}");
         // Of 10,000 numbers: within five deviations of the estimate.
         assert!(
             (deviation - expected).abs() <= 0.036 * expected,

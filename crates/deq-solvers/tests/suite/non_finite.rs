@@ -185,19 +185,25 @@ fn check(clean: &Run, broken: &Run, at: At, case: &str) {
 fn a_line_search_that_gives_up_stays_where_the_map_is_finite() {
     for device in deq_devices::all() {
         let map = |z: Matrix| {
-            let wall = (z.clone() - 0.5).clamp_min(0.0) * 1e30 * 1e30;
+            let wall = (z.clone() - 0.3).clamp_min(0.0) * 1e30 * 1e30;
             z * 2.0 + 1.0 + wall
         };
-        let solver = SolverConfig::Broyden(BroydenConfig {
-            line_search: Some(LineSearch::default()),
-            ..BroydenConfig::default()
-        });
-        let config = SolveConfig::new(solver).with_tolerance(1e-5);
-        let start = Matrix::zeros([2, 1], &device);
-        let solution = config.solve(map, start).expect("a valid solve");
-        assert_eq!(solution.stats.status, [Status::Converged; 2], "{device:?}");
-        for root in solution.state.into_data().iter::<f32>() {
-            assert!((root + 1.0).abs() < 1e-4, "{root} on {device:?}");
+        for min_step in [0.01, 0.5] {
+            let solver = SolverConfig::Broyden(BroydenConfig {
+                line_search: Some(LineSearch {
+                    min_step,
+                    ..LineSearch::default()
+                }),
+                ..BroydenConfig::default()
+            });
+            let config = SolveConfig::new(solver).with_tolerance(1e-5);
+            let start = Matrix::zeros([2, 1], &device);
+            let solution = config.solve(map, start).expect("a valid solve");
+            let status = solution.stats.status;
+            assert_eq!(status, [Status::Converged; 2], "{min_step} on {device:?}");
+            for root in solution.state.into_data().iter::<f32>() {
+                assert!((root + 1.0).abs() < 1e-4, "{root} on {device:?}");
+            }
         }
     }
 }

@@ -40,10 +40,8 @@ struct Variant {
 impl Variant {
     /// The damping that TorchDEQ's residual carries.
     fn residual_scale(&self) -> f64 {
-        match self.solver {
-            Solver::FixedPointIter => self.tau.unwrap_or(1.0),
-            _ => 1.0,
-        }
+        let tau = self.tau.filter(|_| self.solver.is_fixed_point_iter());
+        tau.unwrap_or(1.0)
     }
 
     fn config(&self, settings: &Settings) -> SolveConfig {
@@ -71,14 +69,19 @@ impl Variant {
                 ..BroydenConfig::default()
             }),
         };
+        // It takes all steps and returns the last.
+        let simple = self.solver == Solver::SimpleFixedPointIter;
         let termination = Termination {
             mode: match self.stop_mode.unwrap_or(settings.stop_mode) {
                 Mode::Abs => StopMode::Absolute,
                 Mode::Rel => StopMode::Relative,
             },
-            tolerance: settings.tol / self.residual_scale(),
+            tolerance: match simple {
+                true => 0.0,
+                false => settings.tol / self.residual_scale(),
+            },
             max_iter: settings.max_iter,
-            finish: if self.return_final {
+            finish: if simple || self.return_final {
                 Finish::Final
             } else {
                 Finish::Best

@@ -3,9 +3,12 @@ use deq_solvers::StepEvent;
 
 use super::Solver;
 
-/// The residuals of a solve as TorchDEQ reports them in `info`: `abs_trace` and `rel_trace`,
-/// `abs_lowest` and `rel_lowest`. An observer of [`DriveOptions`](deq_solvers::DriveOptions) or of
-/// a layer's call:
+/// The residuals of a solve as TorchDEQ reports them in `info`, of each sample the absolute
+/// $\lVert r \rVert$ and the relative $\lVert r \rVert / (\lVert z + r \rVert + 10^{-9})$ with
+/// $r = s (f(z) - z)$ ([`Trace::with_scale`]). TorchDEQ's traces begin with a column of $10^8$,
+/// which these do not have; its `simple_fixed_point_iter` reports the last step alone.
+///
+/// An observer of [`DriveOptions`](deq_solvers::DriveOptions) or of a layer's call:
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -30,6 +33,9 @@ pub struct Trace {
     length: usize,
     scale: f64,
     return_final: bool,
+    /// Reports one step, the last.
+    only_last: bool,
+    samples: usize,
     events: usize,
     /// Of each step and sample.
     absolute: Vec<Vec<f64>>,
@@ -40,7 +46,8 @@ impl Trace {
     /// Of a solve by this solver with this cap on its steps.
     pub fn new(solver: Solver, max_iter: usize) -> Self {
         let (untraced, length) = match solver {
-            Solver::FixedPointIter | Solver::SimpleFixedPointIter => (0, max_iter),
+            Solver::FixedPointIter => (0, max_iter),
+            Solver::SimpleFixedPointIter => (0, 1),
             Solver::Anderson => (2, max_iter.saturating_sub(2)),
             Solver::Broyden => (1, max_iter),
         };
@@ -49,13 +56,16 @@ impl Trace {
             length,
             scale: 1.0,
             return_final: false,
+            only_last: solver == Solver::SimpleFixedPointIter,
+            samples: 0,
             events: 0,
             absolute: Vec::new(),
             relative: Vec::new(),
         }
     }
 
-    /// For residuals that carry a factor: in TorchDEQ those of `fixed_point_iter` carry its `tau`.
+    /// For residuals that carry a factor $s$: in TorchDEQ those of `fixed_point_iter` and
+    /// `simple_fixed_point_iter` carry their `tau`. The default is 1.
     pub fn with_scale(mut self, scale: f64) -> Self {
         self.scale = scale;
         self
@@ -70,13 +80,19 @@ impl Trace {
     /// Takes the residuals of a step.
     pub fn record(&mut self, event: &StepEvent<'_>) {
         self.events += 1;
+        self.samples = event.residuals.len();
         if self.events <= self.untraced {
             return;
+        }
+        if self.only_last {
+            self.absolute.clear();
+            self.relative.clear();
         }
         let residual = event.evaluation.residual.clone() * self.scale;
         let image = norms(event.evaluation.point.clone() + residual.clone());
         let residual = norms(residual);
-        let ratios = residual.iter().zip(&image).map(|(r, f)| r / (f + 1e-9));
+        let epsilon = if self.only_last { 1e-8 } else { 1e-9 };
+        let ratios = residual.iter().zip(&image).map(|(r, f)| r / (f + epsilon));
         self.relative.push(ratios.collect());
         self.absolute.push(residual);
     }
@@ -113,16 +129,16 @@ impl Trace {
     }
 
     fn lowest(&self, steps: &[Vec<f64>]) -> Vec<f64> {
-        match steps.last() {
-            None => Vec::new(),
-            Some(last) if self.return_final => last.clone(),
-            Some(last) => (0..last.len())
-                .map(|sample| {
-                    let of_sample = steps.iter().map(|step| step[sample]);
-                    of_sample.fold(f64::INFINITY, f64::min)
-                })
-                .collect(),
+        if let (true, Some(last)) = (self.return_final, steps.last()) {
+            return last.clone();
         }
+        (0..self.samples)
+            .map(|sample| {
+                let of_sample = steps.iter().map(|step| step[sample]);
+                // Where TorchDEQ's lowest residuals start.
+                of_sample.fold(1e8, f64::min)
+            })
+            .collect()
     }
 }
 

@@ -101,11 +101,11 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     std::fs::write(path, bytes).map_err(|source| write_error(path, source))
 }
 
-fn write_error(path: &Path, source: std::io::Error) -> DataError {
+fn write_error(path: &Path, reason: std::io::Error) -> DataError {
     DataError::Io {
         action: "write",
         path: path.to_owned(),
-        source,
+        reason,
     }
 }
 

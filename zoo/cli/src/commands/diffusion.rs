@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor};
 use deq::devices::DeviceName;
 use deq_ddim::{Ddim, EquilibriumConfig, SamplingConfig, noise_for};
@@ -11,7 +11,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::train::ddim::{AVERAGE, DdimRecipe};
-use super::train::settings::{self, Setting};
+use super::train::settings::{self, Setting, refuse_twice};
 use super::train::{checkpoint, plain, read_run};
 
 #[derive(clap::Args)]
@@ -20,7 +20,8 @@ pub(crate) struct Options {
     /// else the newest, and of that the averaged weights.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: PathBuf,
-    /// Steps of the chain from noise to image [default: the recipe's].
+    /// Steps of the chain from noise to image [default: the recipe's]. Evenly spaced ones divide the
+    /// steps of the diffusion: of a number that does not, the next one up is taken.
     #[arg(long, value_name = "T")]
     steps: Option<usize>,
     /// Changes one setting under `sampling` or `equilibrium` of the recipe, such as
@@ -57,6 +58,12 @@ pub(crate) struct Opened {
 impl Options {
     /// Loads the model, with `eta` in place of the recipe's where it is given.
     pub(crate) fn open(&self, eta: Option<f64>) -> Result<Opened> {
+        if self.steps.is_some() {
+            refuse_twice(&self.settings, "sampling.steps", "--steps")?;
+        }
+        if eta.is_some() {
+            refuse_twice(&self.settings, "sampling.eta", "--eta")?;
+        }
         let recipe: DdimRecipe = read_run(&self.run)?;
         let mut asked = Changeable {
             sampling: recipe.sampling.clone(),
@@ -70,12 +77,26 @@ impl Options {
         config.equilibrium = asked.equilibrium;
         let device = self.device.open()?;
         let (path, _) = checkpoint(&self.run)?;
+        let asked = config.sampling.steps;
         let model = load_module(&path.join(AVERAGE), config.init(&device, 0)?).map_err(plain)?;
+        let taken = model.chain().steps();
+        if taken != asked {
+            eprintln!("a chain of {asked} steps is none of this diffusion: {taken} are taken");
+        }
         Ok(Opened {
             recipe,
             model,
             device,
         })
+    }
+
+    /// Refuses settings of a part of the recipe that nothing uses.
+    pub(crate) fn refuse(&self, part: &str, why: &str) -> Result<()> {
+        let unused = self.settings.iter().find(|setting| setting.is_of(part));
+        match unused {
+            Some(setting) => bail!("--set {} would have no effect: {why}", setting.text()),
+            None => Ok(()),
+        }
     }
 
     /// Makes the folder for what is made.

@@ -194,7 +194,7 @@ impl Options {
         });
         json!({
             "model": model,
-            "run": self.run,
+            "run": self.run.display().to_string(),
             "step": step,
             "device": self.device.to_string(),
             "results": results.collect::<Vec<Value>>(),

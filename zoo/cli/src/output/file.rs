@@ -18,7 +18,8 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
 
 fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let mut unfinished = OsString::from(path);
-    unfinished.push(".unfinished");
+    // Of this process alone.
+    unfinished.push(format!(".{}.unfinished", std::process::id()));
     let unfinished = Path::new(&unfinished);
     let attempt = || {
         let mut file = File::create(unfinished)?;

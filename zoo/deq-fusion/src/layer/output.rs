@@ -1,8 +1,8 @@
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use deq::prelude::*;
+use deq_nn::gaussian;
 use rand::rngs::StdRng;
-use rand_distr::{Distribution, StandardNormal};
 
 use super::batch_wide::{self, BatchMode, BatchStop, BatchTrace};
 use super::map::{Arguments, FusionState};
@@ -161,8 +161,5 @@ impl Equilibrium {
 
 /// Standard normal numbers, drawn on the host, on the device of `like`.
 fn probe(like: &Tensor<3>, rng: &mut StdRng) -> Tensor<3> {
-    let draws = (0..like.shape().num_elements()).map(|_| StandardNormal.sample(rng));
-    let values: Vec<f32> = draws.map(|draw: f64| draw as f32).collect();
-    let data = TensorData::new(values, like.dims()).convert_dtype(like.dtype());
-    Tensor::from_data(data, (&like.device(), like.dtype()))
+    gaussian(like.dims(), rng, &like.device()).cast(like.dtype())
 }

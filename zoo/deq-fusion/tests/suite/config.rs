@@ -1,33 +1,8 @@
 //! Presets and configurations as text.
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
 use deq_fusion::{EquilibriumConfig, FusionMethod, NetworkConfig, Preset};
 
 use crate::common::{methods, network};
-
-/// Counts trained numbers: running statistics of batch norms are not.
-#[derive(Default)]
-struct Count {
-    path: Vec<String>,
-    found: usize,
-}
-
-impl ModuleVisitor for Count {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.path.iter().any(|level| level.starts_with("running_")) {
-            self.found += param.lazy_shape().num_elements();
-        }
-    }
-}
 
 #[test]
 fn presets_have_the_references_sizes() {
@@ -43,12 +18,10 @@ fn presets_have_the_references_sizes() {
     let device = &deq::devices::all()[0];
     for (preset, expected) in counts {
         let network = preset.config().init(device, 0).expect("a valid preset");
-        let mut count = Count::default();
-        network.visit(&mut count);
-        assert_eq!(count.found, expected, "{preset:?}");
+        assert_eq!(deq_nn::parameters(&network), expected, "{preset:?}");
         let layer = network.fusion().layer().expect("a fusion layer");
         if preset == Preset::Brca {
-            assert_eq!(layer.num_params(), 2_014_000);
+            assert_eq!(deq_nn::parameters(layer), 2_014_000);
         }
     }
     assert_eq!(counts.len(), Preset::ALL.len());

@@ -101,7 +101,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let out = arguments.out.as_deref();
     match arguments.against {
         Some(Rival::Torchdeq) => against::run(&arguments.against_options, out, arguments.json),
-        None => run_zoo(arguments, out),
+        None => {
+            arguments.against_options.refuse()?;
+            run_zoo(arguments, out)
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// Seeds the weights [default: 0].
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Renders from zero, reports and makes a checkpoint every so many steps [default: 50].
     #[arg(long, value_name = "N")]

@@ -110,6 +110,8 @@ impl Arguments {
             self.warm_start.is_none(),
             "--warm-start is for a folder of frames, whose pairs follow each other: leave it out"
         );
+        let inputs = [first, second].into_iter().chain(self.truth.as_deref());
+        self.refuse_to_replace(&film::name(first), inputs)?;
         let pair = open_pair(first, second)?;
         let truth = self.truth.as_deref().map(|file| -> Result<FlowField> {
             let truth = FlowField::open(file)?;
@@ -157,6 +159,9 @@ impl Arguments {
             self.out.canonicalize().ok() != folder.canonicalize().ok(),
             "--out is the folder of the frames, and pictures of flow would be taken for frames the next time: choose another"
         );
+        for first in frames.iter().rev().skip(1) {
+            self.refuse_to_replace(&film::name(first), [])?;
+        }
         let start = self.warm_start.unwrap_or(Start::Forward);
         let mut matcher = self.matcher(start.warm())?;
         let mut lines = Vec::new();
@@ -172,6 +177,33 @@ impl Arguments {
         self.tell(&lines)
     }
 
+    /// Refuses to write over what it was given, and over a flow that no earlier command of this
+    /// kind has written: true flows often have their frame's name.
+    fn refuse_to_replace<'a>(
+        &self,
+        name: &str,
+        inputs: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<()> {
+        let inputs: Vec<_> = inputs.into_iter().map(Path::canonicalize).collect();
+        for end in [".flo", "-flow.png", "-warp.png", "-truth.png", "-error.png"] {
+            let file = self.out.join(format!("{name}{end}"));
+            let place = file.canonicalize();
+            let is_input = inputs
+                .iter()
+                .flatten()
+                .any(|input| place.as_ref().is_ok_and(|place| place == input));
+            let is_foreign = end == ".flo"
+                && file.exists()
+                && !self.out.join(format!("{name}-flow.png")).exists();
+            ensure!(
+                !is_input && !is_foreign,
+                "{} would be overwritten, and no earlier `deq-zoo flow` has written it: choose another --out",
+                file.display()
+            );
+        }
+        Ok(())
+    }
+
     fn write(&self, pair: &FramePair, flow: &FlowField, line: &Line) -> Result<()> {
         make(&self.out)?;
         let file = |end: &str| self.out.join(format!("{}{end}", line.name));
@@ -185,9 +217,9 @@ impl Arguments {
     fn tell(&self, lines: &[Line]) -> Result<ExitCode> {
         if self.json {
             let result = json!({
-                "run": self.run,
+                "run": self.run.display().to_string(),
                 "device": self.device.to_string(),
-                "out": self.out,
+                "out": self.out.display().to_string(),
                 "pairs": lines,
             });
             say(serde_json::to_string_pretty(&result)?)?;

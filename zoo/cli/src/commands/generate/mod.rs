@@ -14,7 +14,8 @@ use super::say;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many images.
+    /// How many images. All are made at once: memory grows with them and with the chain's steps.
+    /// `--set equilibrium.chunk=64` bounds what the network sees at a time.
     #[arg(long, value_name = "N", default_value_t = 16)]
     count: usize,
     /// How random the way from noise to image is, from 0 (deterministic DDIM) to 1 (as DDPM)
@@ -46,6 +47,9 @@ enum Sampler {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let options = &arguments.options;
     ensure!(arguments.count >= 1, "--count is 0, but must be at least 1");
+    if let (false, Sampler::Sequential) = (arguments.compare, arguments.sampler) {
+        options.refuse("equilibrium", "--sampler sequential solves no equilibrium")?;
+    }
     let opened = options.open(arguments.eta)?;
     let start = Start::new(&opened, arguments.count, options.seed)?;
     options.make_folder()?;

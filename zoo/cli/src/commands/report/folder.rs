@@ -54,8 +54,12 @@ impl Kind {
 pub(super) fn read_all(paths: &[PathBuf]) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for (index, path) in paths.iter().enumerate() {
+        // However it is written.
+        let place = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
         ensure!(
-            !paths[..index].contains(path),
+            !paths[..index]
+                .iter()
+                .any(|other| place(other) == place(path)),
             "{} is given twice: leave it out once",
             path.display()
         );

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::builder::PossibleValuesParser;
 use deq::devices::DeviceName;
-use deq_train::Environment;
+use deq_train::{Environment, Lock};
 
 use self::by_train::Tools;
 use self::catalogue::Catalogue;
@@ -29,7 +29,7 @@ use self::record::Place;
 use self::report::Report;
 use self::table::Table;
 use self::work::Work;
-use crate::commands::train::{Session, given};
+use crate::commands::train::{Session, given, plain};
 use crate::commands::{clock, explain, interrupt, say};
 use crate::output::Grid;
 
@@ -106,6 +106,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     std::fs::create_dir_all(&out)
         .with_context(|| format!("cannot make the folder {}", out.display()))?;
+    let _lock = Lock::acquire(&out).map_err(plain)?;
+    report::check_folder(&out, name, arguments.scale)?;
     let mut work = Work {
         catalogue: &catalogue,
         table: name,

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use deq_train::Lock;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::settings::Run;
 use crate::commands::say;
+use crate::commands::train::plain;
 use crate::output::{self, Plot};
 
 /// Settings that explain differences in others, from the one that explains most.
@@ -28,21 +30,24 @@ pub(super) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
+const RUNS: &str = "runs";
+
 /// A folder that holds runs of one kind.
 pub(super) struct Folder {
     path: PathBuf,
+    _lock: Lock,
 }
 
 impl Folder {
-    /// Opens or makes it.
+    /// Opens or makes it, and keeps other processes out.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let folder = Self {
-            path: path.to_owned(),
-        };
-        let runs = folder.runs();
+        let runs = path.join(RUNS);
         std::fs::create_dir_all(&runs)
             .with_context(|| format!("cannot make the folder {}", runs.display()))?;
-        Ok(folder)
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: Lock::acquire(path).map_err(plain)?,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -50,7 +55,7 @@ impl Folder {
     }
 
     fn runs(&self) -> PathBuf {
-        self.path.join("runs")
+        self.path.join(RUNS)
     }
 
     /// All finished runs. `expected` says what the settings of a run must be today.

@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use deq::devices::DeviceName;
 use deq_train::{Environment, Schedule, TrainConfig};
 use serde_json::json;
 
 use super::run::{Session, Tested};
-use super::settings::{self, Setting};
+use super::settings::{self, Setting, refuse_twice};
 use super::spread::Spread;
 use super::{Recipe, as_text, data_folder, duration};
 use crate::commands::interrupt;
 use crate::commands::say;
+use crate::output;
 
 #[derive(clap::Args)]
 pub(crate) struct Common {
@@ -79,6 +80,12 @@ impl Common {
         mut recipe: R,
         finish: impl FnOnce(&mut R) -> Result<()>,
     ) -> Result<ExitCode> {
+        if self.steps.is_some() {
+            refuse_twice(&self.settings, "train.steps", "--steps")?;
+        }
+        if self.seed.is_some() {
+            refuse_twice(&self.settings, "train.seed", "--seed")?;
+        }
         self.adjust(recipe.train_mut());
         recipe = settings::apply(&recipe, &self.settings)?;
         let folder = data_folder(&recipe, self.data_dir.as_deref())?;
@@ -100,10 +107,14 @@ impl Common {
             interrupt: interrupt::flag(),
             deadline: budget.map(|budget| Instant::now() + budget),
         };
-        let default =
-            || Path::new("runs").join(format!("{}-{}", recipe.name(), recipe.train().seed));
+        let parts = recipe.parts(&data);
+        let kind = if parts.is_empty() { "" } else { "-splits" };
+        let default = || {
+            let name = format!("{}{kind}-{}", recipe.name(), recipe.train().seed);
+            Path::new("runs").join(name)
+        };
         let out = self.out.clone().unwrap_or_else(default);
-        let done = match recipe.parts(&data) {
+        let done = match parts {
             parts if parts.is_empty() => one(&session, &recipe, &data, &out)?.is_some(),
             parts => all(&session, &parts, &data, &out)?,
         };
@@ -153,6 +164,12 @@ fn all<R: Recipe>(
     data: &R::Data,
     out: &Path,
 ) -> Result<bool> {
+    ensure!(
+        !out.join("config.toml").exists(),
+        "{} holds a single run, and these are {}: choose another --out",
+        out.display(),
+        parts.len()
+    );
     let mut scores = Vec::new();
     let (mut name, mut score) = ("", "");
     for (label, part) in parts {
@@ -168,8 +185,7 @@ fn all<R: Recipe>(
     };
     let file = out.join("test.json");
     let result = json!({"metric": score, "spread": spread, "values": scores});
-    std::fs::write(&file, serde_json::to_string_pretty(&result)?)
-        .with_context(|| format!("cannot write {}", file.display()))?;
+    output::write(&file, &serde_json::to_string_pretty(&result)?)?;
     say(format_args!(
         "{name}: {score} {}, mean and sample standard deviation of {} splits; {}",
         spread.percent(),

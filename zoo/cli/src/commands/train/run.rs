@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Recipe, as_json, settings};
+use crate::output;
 
 /// What the runs of one command share.
 pub(crate) struct Session {
@@ -81,8 +82,7 @@ impl Session {
             "test": as_json(&metrics),
         });
         let file = trainer.folder().file("test.json");
-        std::fs::write(&file, serde_json::to_string_pretty(&result)?)
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        output::write(&file, &serde_json::to_string_pretty(&result)?)?;
         Ok(Some(Tested {
             step,
             seconds: outcome.seconds,
@@ -143,6 +143,9 @@ pub(crate) fn checkpoint(run: &Path) -> Result<(PathBuf, u64)> {
             }
         };
         let best = manifest["progress"]["best"]["step"].as_u64();
+        for fault in &faults {
+            eprintln!("a checkpoint that is not whole is passed over: {fault}");
+        }
         let Some(best) = best.filter(|&best| best != step) else {
             return Ok((path, step));
         };

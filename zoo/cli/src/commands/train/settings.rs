@@ -31,20 +31,59 @@ impl FromStr for Setting {
             return Err(wrong());
         }
         let value = value.trim();
-        let parsed = value.parse::<Value>();
+        let value = match value.parse::<Value>() {
+            Ok(parsed) => parsed,
+            Err(error) if is_meant_as_toml(value) => {
+                return Err(format!("`{value}` is no TOML: {}", error.message()));
+            }
+            Err(_) => Value::String(value.to_owned()),
+        };
         Ok(Self {
             keys,
-            value: parsed.unwrap_or_else(|_| Value::String(value.to_owned())),
+            value,
             text: text.to_owned(),
         })
     }
 }
 
+/// Whether a value that is no TOML cannot be text without quotes either.
+fn is_meant_as_toml(value: &str) -> bool {
+    let is_of_number = |c: char| c.is_ascii_digit() || "+-._eE".contains(c);
+    value.starts_with(['{', '[', '"', '\'']) || value.chars().all(is_of_number)
+}
+
+/// Refuses a setting that an option of the command line gives as well.
+pub(crate) fn refuse_twice(settings: &[Setting], key: &str, option: &str) -> Result<()> {
+    let keys: Vec<&str> = key.split('.').collect();
+    match settings.iter().find(|setting| setting.keys == keys) {
+        Some(setting) => bail!(
+            "{option} and --set {} ask for the same: give one of them",
+            setting.text
+        ),
+        None => Ok(()),
+    }
+}
+
 impl Setting {
+    /// As it was given.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it changes something in this part of the recipe.
+    pub(crate) fn is_of(&self, part: &str) -> bool {
+        self.keys.first().is_some_and(|key| key == part)
+    }
+
     fn apply(&self, table: &mut Table) -> Result<()> {
         let Some((last, path)) = self.keys.split_last() else {
             return Ok(());
         };
+        ensure!(
+            self.keys != ["model"],
+            "--set {}: a recipe is for one model: train the other by its own command",
+            self.text
+        );
         let mut table = table;
         for (depth, key) in path.iter().enumerate() {
             let entry = table.entry(key.clone());
@@ -116,6 +155,9 @@ pub(crate) fn resolve<R: Recipe>(recipe: &R) -> Result<R> {
         recipe.name()
     );
     recipe.train().validate()?;
+    if let Some(key) = not_a_number("", &Value::Table(table(recipe)?)) {
+        bail!("`{key}` is not a number");
+    }
     let read: R = toml::from_str(&text(recipe)?)?;
     ensure!(
         read == *recipe,
@@ -143,6 +185,12 @@ pub(crate) fn check_same<R: Serialize>(config: &Path, recipe: &R) -> Result<bool
     if found == wanted {
         return Ok(false);
     }
+    ensure!(
+        found.get("model") == wanted.get("model"),
+        "{shown} is of a run of {}, and this is one of {}: choose another --out",
+        model(&found),
+        model(&wanted)
+    );
     let steps = |table: &mut Table| training(table).get("steps")?.as_integer();
     if let (Some(before), Some(now)) = (steps(&mut found), steps(&mut wanted)) {
         ensure!(
@@ -170,17 +218,31 @@ fn training(recipe: &mut Table) -> &mut Table {
     train.expect("it was just seen to be a table")
 }
 
+/// The model's name. A fit says it by having none: its model is always the same.
+fn model(recipe: &Table) -> &str {
+    let name = recipe.get("model").and_then(Value::as_str);
+    name.unwrap_or("`fit` (deq-inr)")
+}
+
+/// The first key whose value is NaN.
+fn not_a_number(at: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Float(number) if number.is_nan() => Some(at.to_owned()),
+        Value::Table(table) => table
+            .iter()
+            .find_map(|(key, value)| not_a_number(&below(at, key), value)),
+        Value::Array(values) => values.iter().find_map(|value| not_a_number(at, value)),
+        _ => None,
+    }
+}
+
 /// The first key whose values differ.
 fn difference(at: &str, wanted: &Value, found: &Value) -> Option<String> {
     let (Value::Table(ours), Value::Table(theirs)) = (wanted, found) else {
         return (wanted != found).then(|| format!("`{at}` is {found} there and {wanted} now"));
     };
     ours.keys().chain(theirs.keys()).find_map(|key| {
-        let at = if at.is_empty() {
-            key.clone()
-        } else {
-            format!("{at}.{key}")
-        };
+        let at = below(at, key);
         match (ours.get(key), theirs.get(key)) {
             (Some(ours), Some(theirs)) => difference(&at, ours, theirs),
             (Some(ours), None) => Some(format!("`{at}` is absent there and {ours} now")),
@@ -188,6 +250,14 @@ fn difference(at: &str, wanted: &Value, found: &Value) -> Option<String> {
             (None, None) => None,
         }
     })
+}
+
+/// The name of a key below another.
+fn below(at: &str, key: &str) -> String {
+    match at {
+        "" => key.to_owned(),
+        at => format!("{at}.{key}"),
+    }
 }
 
 /// The recipe's file.

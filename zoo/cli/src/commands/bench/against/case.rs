@@ -145,6 +145,9 @@ pub(super) fn select(names: &[String]) -> Result<Vec<Case>> {
         let rest = whole.strip_prefix(name);
         name == "all" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
+    if names.is_empty() {
+        return Ok(all);
+    }
     for name in names {
         if !all.iter().any(|case| means(name, case)) {
             let known: Vec<String> = all.into_iter().map(Case::name).collect();

@@ -23,45 +23,56 @@ use super::environment::Machine;
 use super::sampling::Budget;
 use crate::commands::{interrupt, say};
 
+const PYTHON: &str = "python3";
+const THREADS: usize = 2;
+const SCRIPT: &str = "benchmarks/compare/torchdeq_compare.py";
+
 /// Options of `bench --against`.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Options {
     /// With --against: the cases, between commas, such as W2,W1/d128/fp/fwd: names of cases, or
-    /// the beginning of some up to a slash.
+    /// the beginning of some up to a slash [default: all].
     #[arg(
         long,
         value_name = "all|NAMES",
         value_delimiter = ',',
-        default_value = "all",
         requires = "against"
     )]
     cases: Vec<String>,
-    /// With --against: the Python that has PyTorch and TorchDEQ (benchmarks/compare/README.md).
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "python3",
-        requires = "against"
-    )]
-    python: PathBuf,
+    /// With --against: the Python that has PyTorch and TorchDEQ (benchmarks/compare/README.md)
+    /// [default: python3].
+    #[arg(long, value_name = "PATH", requires = "against")]
+    python: Option<PathBuf>,
     /// With --against: threads of both sides. This program's are set by RAYON_NUM_THREADS, or are
-    /// as many as the machine's cores; with another number it refuses.
-    #[arg(long, value_name = "N", default_value_t = 2, requires = "against")]
-    threads: usize,
-    /// With --against: the other side's script, here or in a folder above.
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "benchmarks/compare/torchdeq_compare.py",
-        requires = "against"
-    )]
-    script: PathBuf,
+    /// as many as the machine's cores; with another number it refuses [default: 2].
+    #[arg(long, value_name = "N", requires = "against")]
+    threads: Option<usize>,
+    /// With --against: the other side's script, here or in a folder above [default:
+    /// benchmarks/compare/torchdeq_compare.py].
+    #[arg(long, value_name = "FILE", requires = "against")]
+    script: Option<PathBuf>,
     /// With --against: short samples, for a first look.
     #[arg(long, requires = "against")]
     quick: bool,
 }
 
 impl Options {
+    /// Refuses all of them: without --against they would have no effect. clap sees that they
+    /// require it only where no option is given that --against conflicts with.
+    pub(super) fn refuse(&self) -> Result<()> {
+        let given = [
+            ("--cases", !self.cases.is_empty()),
+            ("--python", self.python.is_some()),
+            ("--threads", self.threads.is_some()),
+            ("--script", self.script.is_some()),
+            ("--quick", self.quick),
+        ];
+        for (option, is_given) in given {
+            ensure!(!is_given, "{option} is for --against: leave it out");
+        }
+        Ok(())
+    }
+
     fn budget(&self) -> Budget {
         if self.quick {
             return Budget {
@@ -84,8 +95,11 @@ impl Options {
 /// Runs the comparison. Exits with 1 when the results of a case that counts differ.
 pub(crate) fn run(options: &Options, out: Option<&Path>, json: bool) -> Result<ExitCode> {
     let cases = case::select(&options.cases)?;
-    require_threads(options.threads)?;
-    let script = find(&options.script)?;
+    let threads = options.threads.unwrap_or(THREADS);
+    require_threads(threads)?;
+    let script = options.script.as_deref();
+    let script = find(script.unwrap_or(Path::new(SCRIPT)))?;
+    let python = options.python.as_deref();
     let device = deq::devices::parse("flex")?;
     interrupt::listen()?;
 
@@ -102,11 +116,11 @@ pub(crate) fn run(options: &Options, out: Option<&Path>, json: bool) -> Result<E
     let (workloads, results) = (part("workloads")?, part("results")?);
     let budget = options.budget();
     let (mut partner, versions) = Start {
-        python: &options.python,
+        python: python.unwrap_or(Path::new(PYTHON)),
         script: &script,
         workloads: &workloads,
         results: &results,
-        threads: options.threads,
+        threads,
         budget: &budget,
     }
     .partner()?;

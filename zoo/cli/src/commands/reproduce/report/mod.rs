@@ -6,7 +6,8 @@ mod run;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use self::run::Run;
 use super::lines::{Line, Published};
@@ -14,6 +15,35 @@ use super::make::Scale;
 use super::table::Table;
 use super::work::Work;
 use crate::output::{self, Grid, Page};
+
+const JSON: &str = "table.json";
+
+/// Refuses a folder that holds another table, or a run: its files would be replaced.
+pub(super) fn check_folder(folder: &Path, name: &str, scale: Scale) -> Result<()> {
+    let shown = folder.display();
+    ensure!(
+        !folder.join("config.toml").exists(),
+        "{shown} is the folder of a run: choose another --out"
+    );
+    let file = folder.join(JSON);
+    if !file.exists() {
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    let found: Value = serde_json::from_str(&text).with_context(|| {
+        format!(
+            "{} is damaged: remove it, or choose another --out",
+            file.display()
+        )
+    })?;
+    let (table, at) = (&found["table"], &found["scale"]);
+    ensure!(
+        table == name && at == scale.name(),
+        "{shown} holds the table {table} at the scale {at}: choose another --out"
+    );
+    Ok(())
+}
 
 /// A table with our column.
 pub(super) struct Report<'a> {
@@ -58,7 +88,7 @@ impl<'a> Report<'a> {
         output::write(&folder.join("table.md"), &self.markdown())?;
         output::write(&folder.join("table.csv"), &self.csv())?;
         let json = serde_json::to_string_pretty(&self.json())?;
-        output::write(&folder.join("table.json"), &json)?;
+        output::write(&folder.join(JSON), &json)?;
         output::write(&folder.join("table.html"), &self.html())
     }
 

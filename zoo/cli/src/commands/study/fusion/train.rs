@@ -15,7 +15,6 @@ use crate::commands::memory::{MemoryKind, Meter};
 use crate::commands::study::log::{Log, wait};
 use crate::commands::study::progress::Progress;
 use crate::commands::train::fusion::whole;
-use crate::zoo::trained_parameters;
 
 /// Trains, selects and measures; `None` if Ctrl-C came before the end.
 pub(super) fn train(
@@ -29,7 +28,7 @@ pub(super) fn train(
     let (setup, seed) = (&settings.setup, settings.seed);
     let autodiff = device.clone().autodiff();
     let mut network = setup.network.init(&autodiff, seed)?;
-    let parameters = trained_parameters(&network);
+    let parameters = deq_nn::parameters(&network);
     let mut optimizer = Optimizer::new(setup.optimizer.clone())?;
     let batch = whole(&data.fit, &autodiff)?;
     let validation = whole(&data.validation, device)?;

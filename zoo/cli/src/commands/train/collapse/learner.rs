@@ -19,7 +19,6 @@ use crate::commands::train::images::{Images, answered, measured, spread};
 use crate::commands::train::solves::Solves;
 use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Sample};
-use crate::zoo::trained_parameters;
 
 /// Test images in a probe …
 const PROBED: usize = 16;
@@ -198,7 +197,7 @@ impl Experiment for CollapseLearner {
     }
 
     fn parameters(&self) -> usize {
-        trained_parameters(&self.network)
+        deq_nn::parameters(&self.network)
     }
 
     fn probe(&mut self) -> Result<Probe, LearnerError> {

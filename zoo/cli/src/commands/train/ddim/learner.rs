@@ -15,7 +15,6 @@ use crate::commands::pixels::Pixels;
 use crate::commands::train::images::Images;
 use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, Probe, Sample};
-use crate::zoo::trained_parameters;
 
 /// The checkpoint's file for the averaged weights, which images are sampled with.
 pub(crate) const AVERAGE: &str = "average.safetensors";
@@ -135,7 +134,7 @@ impl Experiment for DiffusionLearner {
     }
 
     fn parameters(&self) -> usize {
-        trained_parameters(&self.model)
+        deq_nn::parameters(&self.model)
     }
 
     fn probe(&mut self) -> Result<Probe, LearnerError> {

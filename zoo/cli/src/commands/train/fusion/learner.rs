@@ -14,7 +14,6 @@ use super::recipe::FusionRecipe;
 use crate::commands::train::solves::Solves;
 use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Probe};
-use crate::zoo::trained_parameters;
 
 /// A network with its samples.
 pub(super) struct FusionLearner {
@@ -121,7 +120,7 @@ impl Experiment for FusionLearner {
     }
 
     fn parameters(&self) -> usize {
-        trained_parameters(&self.network)
+        deq_nn::parameters(&self.network)
     }
 
     fn probe(&mut self) -> Result<Probe, LearnerError> {

@@ -13,7 +13,6 @@ use super::method::Method;
 use super::sizes;
 use super::source::{FusionSource, Name, of_preset, scaled};
 use crate::commands::train::{Experiment, ModelName, Recipe};
-use crate::zoo::trained_parameters;
 
 /// Everything a run of DEQ fusion depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -312,7 +311,7 @@ impl Recipe for FusionRecipe {
         self.check_options()?;
         let device = device.clone().autodiff();
         let network = self.network.init(&device, self.train.seed)?;
-        Ok(trained_parameters(&network))
+        Ok(deq_nn::parameters(&network))
     }
 
     fn load(&self, folder: &Path) -> Result<MultimodalSplit> {

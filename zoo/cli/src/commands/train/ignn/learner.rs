@@ -12,7 +12,6 @@ use super::recipe::IgnnRecipe;
 use crate::commands::train::solves::Solves;
 use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Recipe};
-use crate::zoo::trained_parameters;
 
 /// A network of implicit graph layers with its data.
 pub(super) struct GraphLearner<N> {
@@ -100,7 +99,7 @@ impl<N: Network> Experiment for GraphLearner<N> {
     }
 
     fn parameters(&self) -> usize {
-        trained_parameters(&self.network)
+        deq_nn::parameters(&self.network)
     }
 
     fn probe(&mut self) -> Result<Probe, LearnerError> {

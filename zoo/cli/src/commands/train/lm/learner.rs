@@ -18,7 +18,6 @@ use super::recipe::LmRecipe;
 use crate::commands::train::solves::Solves;
 use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe, Sample, on_host};
-use crate::zoo::trained_parameters;
 
 /// The checkpoint's file for what the model remembers of earlier segments.
 const MEMORY: &str = "memory.safetensors";
@@ -165,7 +164,7 @@ impl Experiment for TextLearner {
     }
 
     fn parameters(&self) -> usize {
-        trained_parameters(&self.model)
+        deq_nn::parameters(&self.model)
     }
 
     fn probe(&mut self) -> Result<Probe, LearnerError> {

@@ -17,7 +17,6 @@ use crate::commands::train::images::{Images, answered, measured, spread};
 use crate::commands::train::solves::Solves;
 use crate::commands::train::weights;
 use crate::commands::train::{Experiment, Layer, POWER_STEPS, Probe};
-use crate::zoo::trained_parameters;
 
 /// Test images in a probe …
 const PROBED: usize = 16;
@@ -137,7 +136,7 @@ impl Experiment for ImageLearner {
     }
 
     fn parameters(&self) -> usize {
-        trained_parameters(&self.model)
+        deq_nn::parameters(&self.model)
     }
 
     fn probe(&mut self) -> Result<Probe, LearnerError> {
