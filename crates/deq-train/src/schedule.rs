@@ -177,14 +177,14 @@ impl Schedule {
         };
         let end = |last: f64, rate: f64| {
             let holds = (0.0..=rate).contains(&last);
-            require(holds, "last", last, "from 0 to `rate`")
+            require(holds, "schedule.last", last, "from 0 to `schedule.rate`")
         };
         match *self {
-            Self::Constant { rate } => positive("rate", rate),
+            Self::Constant { rate } => positive("schedule.rate", rate),
             Self::Cosine { rate, last, steps } => {
-                positive("rate", rate)?;
+                positive("schedule.rate", rate)?;
                 end(last, rate)?;
-                require(steps >= 1, "steps", steps, "at least 1")
+                require(steps >= 1, "schedule.steps", steps, "at least 1")
             }
             Self::WarmupCosine {
                 rate,
@@ -192,9 +192,14 @@ impl Schedule {
                 warmup,
                 steps,
             } => {
-                positive("rate", rate)?;
+                positive("schedule.rate", rate)?;
                 end(last, rate)?;
-                require(warmup < steps, "warmup", warmup, "below `steps`")
+                require(
+                    warmup < steps,
+                    "schedule.warmup",
+                    warmup,
+                    "below `schedule.steps`",
+                )
             }
             Self::OneCycle {
                 rate,
@@ -204,25 +209,40 @@ impl Schedule {
                 end_divisor,
                 ..
             } => {
-                positive("rate", rate)?;
-                require(steps >= 2, "steps", steps, "at least 2")?;
+                positive("schedule.rate", rate)?;
+                require(steps >= 2, "schedule.steps", steps, "at least 2")?;
                 let holds = rise * steps as f64 > 1.0 && rise < 1.0;
-                require(holds, "rise", rise, "below 1 and longer than one step")?;
-                positive("start_divisor", start_divisor)?;
+                require(
+                    holds,
+                    "schedule.rise",
+                    rise,
+                    "below 1 and above one of `schedule.steps`, 1 / steps",
+                )?;
+                positive("schedule.start_divisor", start_divisor)?;
                 let text = "at least 1";
-                require(start_divisor >= 1.0, "start_divisor", start_divisor, text)?;
-                positive("end_divisor", end_divisor)?;
-                require(end_divisor >= 1.0, "end_divisor", end_divisor, text)
+                require(
+                    start_divisor >= 1.0,
+                    "schedule.start_divisor",
+                    start_divisor,
+                    text,
+                )?;
+                positive("schedule.end_divisor", end_divisor)?;
+                require(
+                    end_divisor >= 1.0,
+                    "schedule.end_divisor",
+                    end_divisor,
+                    text,
+                )
             }
             Self::Steps {
                 rate,
                 factor,
                 ref at,
             } => {
-                positive("rate", rate)?;
-                positive("factor", factor)?;
+                positive("schedule.rate", rate)?;
+                positive("schedule.factor", factor)?;
                 let ascending = at.windows(2).all(|pair| pair[0] < pair[1]);
-                require(ascending, "at", format!("{at:?}"), "ascending")
+                require(ascending, "schedule.at", format!("{at:?}"), "ascending")
             }
         }
     }

@@ -161,7 +161,10 @@ fn what_is_out_of_range_is_refused_by_name() {
     ] {
         let config: TrainConfig = toml::from_str(&format!("schedule = {text}")).unwrap();
         let error = config.validate().expect_err(text).to_string();
-        assert!(error.starts_with(&format!("`{field}`")), "{text}: {error}");
+        assert!(
+            error.starts_with(&format!("`schedule.{field}`")),
+            "{text}: {error}"
+        );
     }
     for (text, field) in [
         ("steps = 0", "steps"),

@@ -57,15 +57,25 @@ impl ChainsConfig {
     pub fn generate(&self, seed: u64) -> Result<GraphData, DataError> {
         let num_nodes = self.classes * self.chains * self.length;
         let split = self.train + self.validation + self.test;
-        let valid = self.classes >= 2
-            && self.chains >= 1
-            && self.length >= 1
-            && self.features >= self.classes
-            && self.noise >= 0.0
-            && self.noise.is_finite();
-        if !valid || split > num_nodes {
+        let broken = [
+            (self.classes < 2, "at least 2 classes"),
+            (self.chains < 1, "at least 1 chain of each class"),
+            (self.length < 1, "a length of at least 1"),
+            (
+                self.features < self.classes,
+                "at least as many features as classes",
+            ),
+            (
+                !(self.noise >= 0.0 && self.noise.is_finite()),
+                "noise of at least 0",
+            ),
+        ];
+        if let Some((_, needed)) = broken.into_iter().find(|(broken, _)| *broken) {
+            return Err(DataError::Request(format!("chains need {needed}")));
+        }
+        if split > num_nodes {
             return Err(DataError::Request(format!(
-                "these chains cannot be made: at least 2 classes, 1 chain and 1 node, as many features as classes, noise of at least 0 and a split of at most {num_nodes} nodes are needed, but got {self:?}"
+                "the parts have {split} nodes together, but the chains have at most {num_nodes}"
             )));
         }
         let mut rng = StdRng::seed_from_u64(seed);

@@ -281,6 +281,43 @@ fn text_is_sampled_and_an_explicit_model_trained() {
     assert!(message.contains("explicit"), "{message}");
 }
 
+/// A folder in another order, or another text, would give the model's numbers another meaning.
+#[test]
+fn a_run_keeps_to_its_classes_and_its_symbols() {
+    let dir = folder();
+    let swapped = |run: &Path, name: &str, [one, other]: [&str; 2]| {
+        let path = run.join(name);
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let text = text.replace(one, "?").replace(other, one);
+        std::fs::write(&path, text.replace('?', other)).expect("written");
+    };
+    for (model, options, name, symbols, words) in [
+        (
+            "mdeq",
+            images(dir.path()),
+            "classes.json",
+            ["\"disc\"", "\"ring\""],
+            "has learnt the classes",
+        ),
+        (
+            "deq-lm",
+            TEXT.to_owned(),
+            "vocabulary.json",
+            ["\"a\"", "\"e\""],
+            "made with another text",
+        ),
+    ] {
+        let run = dir.path().join(model);
+        train(&format!("{options} --steps 1"), &run).success();
+        let eval = || deq_zoo(&["eval", model, "--run", text(&run)]);
+        eval().success();
+        swapped(&run, name, symbols);
+        let message = stderr(&eval().code(2));
+        assert!(message.contains(words), "{message}");
+        refused(&format!("{options} --steps 1"), &run, &[words]);
+    }
+}
+
 #[test]
 fn what_cannot_be_trained_is_refused_and_leaves_nothing() {
     let dir = folder();

@@ -148,6 +148,7 @@ impl Options {
         );
         let folder = data_folder(&recipe, self.data_dir.as_deref())?;
         let data = recipe.load(&folder)?;
+        recipe.check_data(&data, &self.run)?;
         let (path, step) = checkpoint(&self.run)?;
         let device = self.device.open()?;
 

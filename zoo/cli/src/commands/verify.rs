@@ -2,7 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::FloatDType;
 use deq::devices::DeviceName;
 use deq_parity::{Fixture, Line, Report, compare};
@@ -75,6 +75,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         })?
         .with_context(|| format!("{}", arguments.fixture.display()))?;
     let report = compare(&fixture, &results, slack);
+    ensure!(
+        !report.lines.is_empty(),
+        "{} expects nothing: there is no tensor named `expect.…` in it",
+        arguments.fixture.display()
+    );
 
     if arguments.json {
         say(serde_json::to_string_pretty(&Verdict {

@@ -28,10 +28,8 @@ pub(crate) fn data_folder<R: Recipe>(recipe: &R, option: Option<&Path>) -> Resul
     let folder = given(option).with_context(|| {
         format!("{title} must be read from files: say where the data sets are with --data-dir or {VARIABLE}, or leave --data and --preset out for built-in data")
     })?;
-    ensure!(
-        folder.is_dir(),
-        "the data folder {} does not exist",
-        folder.display()
-    );
+    let shown = folder.display();
+    ensure!(folder.exists(), "the data folder {shown} does not exist");
+    ensure!(folder.is_dir(), "{shown} is no folder, but a file");
     Ok(folder)
 }

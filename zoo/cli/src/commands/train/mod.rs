@@ -11,6 +11,7 @@ pub(crate) mod ignn;
 pub(crate) mod lm;
 pub(crate) mod mdeq;
 
+mod classes;
 mod data_folder;
 pub(crate) mod duration;
 mod host;

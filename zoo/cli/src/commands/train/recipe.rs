@@ -65,7 +65,13 @@ pub(crate) trait Recipe: Clone + PartialEq + Serialize + DeserializeOwned {
         Vec::new()
     }
 
-    /// Writes what a user of the trained model needs besides its weights.
+    /// Refuses data whose numbers stand for other things (classes, symbols) than those that the run
+    /// in this folder has learnt.
+    fn check_data(&self, _data: &Self::Data, _run: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    /// Writes what a user of the trained model needs besides its weights, unless it is there.
     fn attach(&self, _data: &Self::Data, _run: &Path) -> Result<()> {
         Ok(())
     }

@@ -52,6 +52,7 @@ impl Session {
             config.time_budget = Some(config.time_budget.map_or(left, |own| own.min(left)));
         }
         let folder = open_folder(recipe, path, &self.environment)?;
+        recipe.check_data(data, path)?;
         recipe.attach(data, path)?;
         eprintln!(
             "{}: {} parameters, {}; writing to {}",

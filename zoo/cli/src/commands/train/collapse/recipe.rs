@@ -12,7 +12,7 @@ use super::last::Last;
 use super::learner::CollapseLearner;
 use crate::commands::study::collapse::Setting;
 use crate::commands::train::images::{Augmentation, ImageSource, Images, Name};
-use crate::commands::train::{Experiment, ModelName, Recipe};
+use crate::commands::train::{Experiment, ModelName, Recipe, classes};
 
 /// Seeds which images are drawn where classes differ in size: the same for all seeds of a recipe.
 const DRAW: u64 = 0;
@@ -233,6 +233,14 @@ impl Recipe for CollapseRecipe {
     }
 
     /// The largest classes have as many images as every class can give.
+    fn check_data(&self, data: &Images, run: &Path) -> Result<()> {
+        classes::check(data, run)
+    }
+
+    fn attach(&self, data: &Images, run: &Path) -> Result<()> {
+        classes::write(data, run)
+    }
+
     fn fit(&mut self, data: &Images) {
         let [channels, ..] = data.train.size();
         let classes = data.train.classes().len();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::learner::TextLearner;
 use super::source::{Name, TextSource};
-use super::vocabulary::write_vocabulary;
+use super::vocabulary::{check_vocabulary, write_vocabulary};
 use crate::commands::train::{Experiment, ModelName, Recipe};
 
 /// Everything a run of DEQ-LM depends on.
@@ -201,6 +201,10 @@ impl Recipe for LmRecipe {
     fn learner(&self, corpus: &Corpus, device: &Device) -> Result<Box<dyn Experiment>> {
         self.check(corpus)?;
         Ok(Box::new(TextLearner::new(self, corpus, device)?))
+    }
+
+    fn check_data(&self, corpus: &Corpus, run: &Path) -> Result<()> {
+        check_vocabulary(&corpus.vocabulary, run)
     }
 
     fn attach(&self, corpus: &Corpus, run: &Path) -> Result<()> {

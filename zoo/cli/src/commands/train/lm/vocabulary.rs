@@ -24,18 +24,22 @@ enum StoredUnit {
     Character,
 }
 
+/// Refuses a text whose vocabulary is not the run's.
+pub(super) fn check_vocabulary(vocabulary: &Vocabulary, run: &Path) -> Result<()> {
+    if run.join(FILE).is_file() {
+        ensure!(
+            read_vocabulary(run)? == *vocabulary,
+            "the run in {} was made with another text, whose vocabulary is not this one's: give the folder of that text as --data-dir",
+            run.display()
+        );
+    }
+    Ok(())
+}
+
 /// Writes the vocabulary into a run's folder, unless it is there.
-///
-/// # Errors
-/// When that of another text is there.
 pub(super) fn write_vocabulary(vocabulary: &Vocabulary, run: &Path) -> Result<()> {
     let path = run.join(FILE);
     if path.is_file() {
-        ensure!(
-            read_vocabulary(run)? == *vocabulary,
-            "the run in {} was made with another text: its vocabulary is not this one. Give the folder of its text as --data-dir, or choose another --out",
-            run.display()
-        );
         return Ok(());
     }
     let stored = Stored {
@@ -101,10 +105,10 @@ mod tests {
         write_vocabulary(&words, run.path()).expect("written");
         let read = read_vocabulary(run.path()).expect("read");
         assert_eq!(read, words);
-        write_vocabulary(&words, run.path()).expect("the same");
+        check_vocabulary(&words, run.path()).expect("the same");
         let others = [EOS, "fox", "the"].map(str::to_owned);
         let others = Vocabulary::from_symbols(Unit::Word, others);
-        let error = write_vocabulary(&others, run.path()).expect_err("must be refused");
+        let error = check_vocabulary(&others, run.path()).expect_err("must be refused");
         assert!(error.to_string().contains("another text"), "{error}");
         for (prompt, tokens) in [("the fox", vec![1, 2]), ("the\n", vec![1, 0])] {
             assert_eq!(encode_prompt(&read, prompt).expect("tokens"), tokens);

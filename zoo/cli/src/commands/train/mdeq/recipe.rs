@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::learner::ImageLearner;
 use super::source::{of_preset, source};
 use crate::commands::train::images::{Augmentation, ImageSource, Images};
-use crate::commands::train::{Experiment, ModelName, Recipe};
+use crate::commands::train::{Experiment, ModelName, Recipe, classes};
 
 /// Everything a run of MDEQ depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,6 +157,14 @@ impl Recipe for MdeqRecipe {
 
     fn load(&self, folder: &Path) -> Result<Images> {
         self.data.load(folder)
+    }
+
+    fn check_data(&self, data: &Images, run: &Path) -> Result<()> {
+        classes::check(data, run)
+    }
+
+    fn attach(&self, data: &Images, run: &Path) -> Result<()> {
+        classes::write(data, run)
     }
 
     fn fit(&mut self, data: &Images) {
