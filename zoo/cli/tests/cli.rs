@@ -311,6 +311,11 @@ fn fit_refuses_what_it_cannot_do() {
     };
     let notes = dir.path().join("notes.png");
     std::fs::write(&notes, "not a picture").expect("written");
+    fit(&["--size", "0"], &["--size is 0"]);
+    fit(
+        &["--seed", "9223372036854775808"],
+        &["9223372036854775808", "--seed"],
+    );
     fit(&["--image", "/no/such.png"], &["/no/such.png"]);
     fit(&["--image", text(&notes)], &["notes.png"]);
     fit(&["--audio", text(&notes)], &["notes.png", "WAV"]);
@@ -321,7 +326,6 @@ fn fit_refuses_what_it_cannot_do() {
     fit(&["--preset", "resnet"], &["fourier-1x256"]);
     fit(&["--steps", "0"], &["steps"]);
     fit(&["--eval-every", "0"], &["eval-every"]);
-    fit(&["--size", "0"], &["longer side of 0"]);
     fit(&["--scale", "1"], &["scale"]);
     let picture = dir.path().join("picture.png");
     let image = Image::built_in(8, 8).expect("a picture");

@@ -49,7 +49,7 @@ fn an_empty_data_folder_is_named_with_what_it_lacks() {
         ("ignn --data ppi", "ppi"),
         ("mdeq --data mnist", "mnist"),
         ("mdeq --data cifar10-jpeg", "cifar10-jpeg.tar.gz"),
-        ("mdeq --data cifar100", "train.bin"),
+        ("mdeq --data cifar100", "cifar-100-binary"),
         ("mdeq --data folder", "train"),
         ("deq-flow --data chairs", "FlyingChairs_release"),
         ("deq-flow --data things", "FlyingThings3D"),

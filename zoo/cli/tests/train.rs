@@ -311,6 +311,11 @@ fn a_run_keeps_to_its_classes_and_its_symbols() {
         train(&format!("{options} --steps 1"), &run).success();
         let eval = || deq_zoo(&["eval", model, "--run", text(&run)]);
         eval().success();
+        if model == "mdeq" {
+            // Its rate falls to its last step.
+            let more = format!("{options} --steps 2");
+            refused(&more, &run, &["planned to its last step", "--out"]);
+        }
         swapped(&run, name, symbols);
         let message = stderr(&eval().code(2));
         assert!(message.contains(words), "{message}");

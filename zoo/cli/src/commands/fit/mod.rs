@@ -129,6 +129,10 @@ pub(crate) fn fit(
 
 /// The recipe and the signal it asks for.
 fn prepare(arguments: &Arguments) -> Result<(Recipe, Signal)> {
+    ensure!(
+        arguments.size != Some(0),
+        "--size is 0, but must be at least 1"
+    );
     if let Some(path) = &arguments.config {
         let mut recipe = Recipe::read(path)?;
         check(&recipe)?;

@@ -21,12 +21,12 @@ pub(crate) fn data_folder<R: Recipe>(recipe: &R, option: Option<&Path>) -> Resul
     if !recipe.reads_files() {
         ensure!(
             option.is_none(),
-            "{title} need no file: leave --data-dir out, or choose other --data"
+            "{title} need no file: leave --data-dir out, or train on other --data"
         );
         return Ok(PathBuf::new());
     }
     let folder = given(option).with_context(|| {
-        format!("{title} must be read from files: say where the data sets are with --data-dir or {VARIABLE}, or leave --data and --preset out for built-in data")
+        format!("{title} must be read from files: say where the data sets are with --data-dir or {VARIABLE}. (A training without --data and --preset takes built-in data.)")
     })?;
     let shown = folder.display();
     ensure!(folder.exists(), "the data folder {shown} does not exist");

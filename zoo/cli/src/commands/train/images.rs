@@ -149,14 +149,25 @@ impl ImageSource {
                     "cifar10-lossless-5k/cifar-10-batches-bin",
                 ];
                 let folder = first_of(folder, &names)?;
-                both(|split| Ok(LabelledImages::open_cifar10(&folder, split)?))
+                let images = both(|split| Ok(LabelledImages::open_cifar10(&folder, split)?))?;
+                // A part of the data set may be there instead of all of it.
+                eprintln!(
+                    "{} training and {} test images in {}",
+                    images.train.labels().len(),
+                    images.test.labels().len(),
+                    folder.display()
+                );
+                Ok(images)
             }
             Self::Cifar10Jpeg {} => {
                 let names = ["cifar10-jpeg.tar.gz", "cifar10-jpeg/cifar10-jpeg.tar.gz"];
                 let archive = first_of(folder, &names)?;
                 both(|split| Ok(LabelledImages::open_cifar10_jpeg(&archive, split, None)?))
             }
-            Self::Cifar100 {} => both(|split| Ok(LabelledImages::open_cifar100(folder, split)?)),
+            Self::Cifar100 {} => {
+                first_of(folder, &["cifar-100-binary", "train.bin"])?;
+                both(|split| Ok(LabelledImages::open_cifar100(folder, split)?))
+            }
             Self::Folder {} => {
                 let train = LabelledImages::open_folder(&folder.join("train"))?;
                 let test = LabelledImages::open_folder(&first_of(folder, &["test", "val"])?)?;

@@ -195,13 +195,17 @@ pub(crate) fn check_same<R: Serialize>(config: &Path, recipe: &R) -> Result<bool
     if let (Some(before), Some(now)) = (steps(&mut found), steps(&mut wanted)) {
         ensure!(
             now >= before,
-            "{shown} asks for {before} steps, and they can only be raised, not lowered to {now}"
+            "{shown} asks for {before} steps, and they can only be raised, not lowered to {now}: leave --steps out, or choose another --out"
         );
     }
     for table in [&mut found, &mut wanted] {
         training(table).retain(|key, _| !FREE.contains(&key));
     }
     if let Some(difference) = difference("", &Value::Table(wanted), &Value::Table(found)) {
+        ensure!(
+            !difference.starts_with("`train.schedule.steps`"),
+            "the learning rate of {shown} is planned to its last step, so that no steps can be added: {difference}. Choose another --out, or leave --steps out"
+        );
         bail!(
             "{shown} was made with other settings: {difference}. Choose another --out, remove the folder, or go on with its own settings by --config {shown}"
         );
