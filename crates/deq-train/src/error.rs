@@ -48,7 +48,7 @@ pub enum TrainError {
     },
     /// Another process trains in the folder.
     #[error(
-        "process {pid} is training in {}: wait until it ends, stop it, or choose another folder",
+        "process {pid} is working in {}: wait until it ends, stop it, or choose another folder",
         .path.display()
     )]
     Locked {

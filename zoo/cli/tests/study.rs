@@ -108,6 +108,26 @@ fn the_convolutional_model_is_trained_too() {
 }
 
 #[test]
+fn one_process_at_a_time_works_in_a_folder() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lock = deq_train::Lock::acquire(dir.path()).expect("a free folder");
+    let process = format!("process {}", std::process::id());
+    let words = [process.as_str(), "another folder"];
+    refused(&study(dir.path(), "--scale smoke --models fc"), &words);
+    let table = ["reproduce", "--table", "ignn", "--out", text(dir.path())];
+    refused(&table, &words);
+    drop(lock);
+    let left = std::fs::read_dir(dir.path()).expect("a folder");
+    let left: Vec<_> = left
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert!(
+        left.iter().all(|name| name == "lock" || name == "runs"),
+        "{left:?}"
+    );
+}
+
+#[test]
 fn a_study_refuses_what_it_cannot_do() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let out = dir.path().join("study");
